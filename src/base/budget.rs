@@ -1,0 +1,66 @@
+//! The one memory budget of a broker: whoever holds client bytes debits it first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A bounded number of bytes, shared by everything that keeps client data in memory.
+#[derive(Debug)]
+pub struct Budget {
+    limit_bytes: u64,
+    used_bytes: AtomicU64,
+}
+
+impl Budget {
+    /// A budget of `limit_bytes`.
+    pub fn new(limit_bytes: u64) -> Arc<Self> {
+        Arc::new(Self { limit_bytes, used_bytes: AtomicU64::new(0) })
+    }
+
+    /// Takes `bytes` out of the budget, or `None` when they are not there. They go back when the debit drops.
+    pub fn try_debit(self: &Arc<Self>, bytes: u64) -> Option<Debit> {
+        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit_bytes);
+        self.used_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .ok()
+            .map(|_| Debit { budget: self.clone(), bytes })
+    }
+
+    /// Bytes taken at this moment.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The bound.
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+}
+
+/// Bytes taken from a [`Budget`], given back on drop.
+#[derive(Debug)]
+pub struct Debit {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Drop for Debit {
+    fn drop(&mut self) {
+        self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debits_never_pass_the_limit_and_come_back() {
+        let budget = Budget::new(10);
+        let first = budget.try_debit(7).expect("fits");
+        assert!(budget.try_debit(4).is_none());
+        assert!(budget.try_debit(u64::MAX).is_none());
+        drop(first);
+        assert_eq!(budget.used_bytes(), 0);
+        assert!(budget.try_debit(10).is_some());
+    }
+}

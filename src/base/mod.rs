@@ -1,0 +1,19 @@
+//! Words that every layer uses: identifiers, offsets, times, sizes, limits, errors, the memory budget.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness. Reading order: [`ids`], [`offset`],
+//! [`error`], then the rest as needed.
+
+pub mod budget;
+pub mod error;
+pub mod hash;
+pub mod ids;
+pub mod limits;
+pub mod offset;
+pub mod size;
+pub mod time;
+pub mod varint;
+
+pub use error::{Error, ErrorKind, Outcome};
+pub use ids::{ProducerId, TopicId, TopicPartition};
+pub use offset::{BytePosition, LeaderEpoch, Offset};
+pub use time::Timestamp;

@@ -1,0 +1,194 @@
+//! The disk as a parameter: traits [`Disk`] and [`File`].
+//!
+//! What the log may rely on is only what is said here; [`super::sim_disk`] breaks everything that is not. In short:
+//! written bytes survive the process, synced bytes survive a power cut, and a new, renamed or removed name
+//! survives a power cut only after [`Disk::sync_dir`] of its folder. After a failed sync nothing is known of the bytes
+//! that it was to cover, and a later sync that succeeds proves nothing about them.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// It must exist; reading only.
+    Read,
+    /// It must exist; reading and writing.
+    Write,
+    /// It must not exist; made empty, reading and writing.
+    CreateNew,
+}
+
+/// One name in a folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirEntry {
+    /// The name without its folder.
+    pub name: String,
+    /// What it names.
+    pub kind: EntryKind,
+    /// Length in bytes, 0 for folders.
+    pub len: u64,
+    /// Time of the last change in ms since 1970.
+    pub modified_ms: i64,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// Anything else: links, pipes, sockets.
+    Other,
+}
+
+/// Size and free space of a file system in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// Whole size.
+    pub total_bytes: u64,
+    /// Free for this process.
+    pub free_bytes: u64,
+}
+
+/// What kind of failure a disk operation met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskErrorKind {
+    /// The name does not exist.
+    NotFound,
+    /// The name exists already.
+    Exists,
+    /// No space (ENOSPC, EDQUOT).
+    Full,
+    /// Too many open files (EMFILE, ENFILE).
+    TooManyFiles,
+    /// Everything else, EIO first of all.
+    Io,
+}
+
+/// A failed disk operation: what was tried, on what, and why it failed.
+#[derive(Debug, Clone)]
+pub struct DiskError {
+    /// What kind of failure.
+    pub kind: DiskErrorKind,
+    /// The operation, such as `write`.
+    pub operation: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The system's words.
+    pub detail: String,
+}
+
+impl DiskError {
+    /// Wraps what the system said.
+    pub fn from_io(operation: &'static str, path: &Path, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => DiskErrorKind::NotFound,
+            io::ErrorKind::AlreadyExists => DiskErrorKind::Exists,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full,
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => DiskErrorKind::TooManyFiles,
+            _ => DiskErrorKind::Io,
+        };
+        Self { kind, operation, path: path.to_owned(), detail: error.to_string() }
+    }
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.operation, self.path.display(), self.detail)
+    }
+}
+
+impl std::error::Error for DiskError {}
+
+/// Result of a disk operation.
+pub type DiskResult<T> = Result<T, DiskError>;
+
+/// A file system as far as Weir uses one. All calls block; paths are absolute or relative to the process.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens a file. Errors: `NotFound`, `Exists`, `TooManyFiles`, `Full`, `Io`.
+    fn open(&self, path: &Path, mode: OpenMode) -> DiskResult<Arc<dyn File>>;
+
+    /// Makes a folder whose parent exists. Errors: `Exists` when the name is taken.
+    fn create_dir(&self, path: &Path) -> DiskResult<()>;
+
+    /// The names in a folder, sorted.
+    fn list(&self, path: &Path) -> DiskResult<Vec<DirEntry>>;
+
+    /// What stands under a path, or `None`.
+    fn stat(&self, path: &Path) -> DiskResult<Option<DirEntry>>;
+
+    /// Gives a file or folder another name; an existing file there is replaced in one step.
+    fn rename(&self, from: &Path, to: &Path) -> DiskResult<()>;
+
+    /// Removes a file's name; bytes that are still open stay readable.
+    fn remove_file(&self, path: &Path) -> DiskResult<()>;
+
+    /// Removes an empty folder.
+    fn remove_dir(&self, path: &Path) -> DiskResult<()>;
+
+    /// Makes names made, renamed or removed in a folder durable.
+    fn sync_dir(&self, path: &Path) -> DiskResult<()>;
+
+    /// Makes everything written to the file system of `path` durable. It may miss to report a failure of a single
+    /// file, so after an error each file is synced by itself.
+    fn sync_file_system(&self, path: &Path) -> DiskResult<()>;
+
+    /// Size and free space of the file system of `path`.
+    fn space(&self, path: &Path) -> DiskResult<Space>;
+
+    /// Takes an exclusive lock on the file `path`, made when missing, and writes `owner` into it. The lock is held until
+    /// the returned value drops. `Err(Ok(text))` is who holds it already.
+    fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>>;
+}
+
+/// An open file. Positions are explicit; there is no cursor.
+pub trait File: Send + Sync {
+    /// Writes from `position` on and returns how many bytes were taken, possibly fewer than given (never 0 of some).
+    fn write_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> DiskResult<usize>;
+
+    /// Reads from `position` on and returns how many bytes came; 0 only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> DiskResult<usize>;
+
+    /// The same without waiting for the device: `None` when it would have to.
+    fn read_at_nowait(&self, buffer: &mut [u8], position: u64) -> DiskResult<Option<usize>>;
+
+    /// Length in bytes.
+    fn len(&self) -> DiskResult<u64>;
+
+    /// Cuts or extends with zeros.
+    fn set_len(&self, len: u64) -> DiskResult<()>;
+
+    /// Makes all bytes written so far, and the length, durable. Not the name: see [`Disk::sync_dir`].
+    fn sync_data(&self) -> DiskResult<()>;
+
+    /// Asks the kernel to begin writing a range out; a hint without promise.
+    fn start_writeback(&self, position: u64, len: u64);
+
+    /// Asks the kernel to forget its copy of a range that is synced, so that a read sees what the device holds; a hint.
+    fn drop_cache(&self, position: u64, len: u64);
+}
+
+/// Fills `buffer` from `position` on. Returns how many bytes came: fewer only at the end of the file.
+pub fn read_full_at(file: &dyn File, buffer: &mut [u8], position: u64) -> DiskResult<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(&mut buffer[done..], position + done as u64)? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of `bytes` at `position`, however short the single writes are.
+pub fn write_full_at(file: &dyn File, bytes: &[u8], position: u64) -> DiskResult<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        done += file.write_vectored_at(&[IoSlice::new(&bytes[done..])], position + done as u64)?;
+    }
+    Ok(())
+}

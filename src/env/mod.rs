@@ -1,0 +1,27 @@
+//! The outside world as parameters: disk, clock, randomness, threads.
+//!
+//! Below the doors nothing reads the clock, draws randomness, starts a thread or touches a file except
+//! through this module, so that all of it runs on the in-memory twin in tests. Reading order: [`disk`], [`clock`],
+//! [`rng`], then the implementations.
+
+pub mod clock;
+pub mod disk;
+pub mod rng;
+pub mod threads;
+
+use std::sync::Arc;
+
+pub use clock::{Clock, RealClock};
+pub use disk::{Disk, DiskError, DiskErrorKind, File};
+pub use rng::Rng;
+
+/// Everything from outside that the parts of a broker take.
+#[derive(Clone)]
+pub struct Env {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers.
+    pub rng: Arc<Rng>,
+}

@@ -1,0 +1,19 @@
+//! Weir: a partitioned commit-log broker.
+//!
+//! Everything durable is a record in a partition log. Requests go down, records go to disk, offsets come up.
+//!
+//! ```text
+//!  L7 tools      cli                         L6 doors   api::grpc     client (L0–L1 only)
+//!  L5 requests   broker        <- the only place where log, replica and cluster meet
+//!  L3 copies     replica  cluster
+//!  L2 disk       log
+//!  L1 bytes      record
+//!  L0 words      base  env  config  proto
+//! ```
+//!
+//! Imports go downward only; `tests/tidy` holds them against the table in `docs/ARCHITECTURE.md`.
+
+pub mod base;
+pub mod env;
+pub mod proto;
+pub mod record;
