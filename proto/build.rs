@@ -1,4 +1,5 @@
 //! Generates the gRPC code and the descriptor set from `proto/` without a system `protoc`.
+#![allow(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
 

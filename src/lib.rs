@@ -14,6 +14,8 @@
 //! Imports go downward only; `tests/tidy` holds them against the table in `docs/ARCHITECTURE.md`.
 
 pub mod base;
+pub mod config;
 pub mod env;
+pub mod log;
 pub mod proto;
 pub mod record;

@@ -4,6 +4,7 @@
 //! [`error`], then the rest as needed.
 
 pub mod budget;
+pub mod closest;
 pub mod error;
 pub mod hash;
 pub mod ids;

@@ -146,6 +146,7 @@ pub trait Disk: Send + Sync + 'static {
 }
 
 /// An open file. Positions are explicit; there is no cursor.
+#[allow(clippy::len_without_is_empty)]
 pub trait File: Send + Sync {
     /// Writes from `position` on and returns how many bytes were taken, possibly fewer than given (never 0 of some).
     fn write_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> DiskResult<usize>;

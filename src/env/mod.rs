@@ -6,14 +6,22 @@
 
 pub mod clock;
 pub mod disk;
+pub mod files;
+pub mod real_disk;
 pub mod rng;
+pub mod sim_clock;
+pub mod sim_disk;
 pub mod threads;
 
 use std::sync::Arc;
 
 pub use clock::{Clock, RealClock};
 pub use disk::{Disk, DiskError, DiskErrorKind, File};
+pub use files::{CachedFile, FileCache};
+pub use real_disk::RealDisk;
 pub use rng::Rng;
+pub use sim_clock::SimClock;
+pub use sim_disk::SimDisk;
 
 /// Everything from outside that the parts of a broker take.
 #[derive(Clone)]

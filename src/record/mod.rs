@@ -1,7 +1,24 @@
 //! Record batches: the bytes that are sent, stored and fetched.
 //!
-//! Everything here is pure: bytes in, bytes out. Reading order: [`header`] (the format), then the rest.
+//! Everything here is pure: bytes in, bytes out. Reading order: [`header`] (the format of a batch), [`iter`] (the
+//! format of a record), [`batch`] (reading), [`builder`] (writing), [`validate`] (what a producer may send),
+//! [`compress`] (the five codecs).
 
+pub mod batch;
+pub mod builder;
+pub mod compress;
 pub mod header;
+pub mod iter;
+mod lz4;
+mod snappy;
+pub mod validate;
 
-pub use header::BatchHeader;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{BatchError, RecordBatch};
+pub use builder::{BatchBuilder, BuildError, NewRecord, ProducerFields};
+pub use compress::{Codec, DecompressError};
+pub use header::{BatchHeader, HEADER_BYTES};
+pub use iter::{HeadersView, RecordFault, RecordIter, RecordView, Records};
+pub use validate::{InvalidBatch, Rules, ValidBatch, recompress, validate};

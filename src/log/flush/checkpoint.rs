@@ -1,0 +1,144 @@
+//! Small checksummed files that are replaced as a whole: temporary file, sync, rename, sync of the folder.
+//!
+//! | at | bytes | field |
+//! |---:|---:|---|
+//! | 0 | 8 | magic: which kind of file |
+//! | 8 | 2 | version of its body, big-endian |
+//! | 10 | 4 | length of the body |
+//! | 14 | … | body |
+//! | end − 4 | 4 | CRC-32 (IEEE) of everything before |
+//!
+//! After a crash the file is the old one or the new one, whole; anything else is damage and is said so.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, write_full_at};
+use crate::env::{Disk, DiskError};
+
+const FIXED_BYTES: usize = 18;
+
+/// Largest body that is read: a guard against a damaged length, far above anything written.
+const BODY_BYTES_MAX: u64 = 1 << 30;
+
+/// What kind of file, and the newest version of its body that is understood.
+#[derive(Clone, Copy, Debug)]
+pub struct FileKind {
+    /// First eight bytes.
+    pub magic: [u8; 8],
+    /// Version written, and the newest one read.
+    pub version: u16,
+}
+
+/// Why a checkpoint could not be read.
+#[derive(Debug, Clone)]
+pub enum CheckpointError {
+    /// There is none.
+    Missing,
+    /// Its bytes are not those that were written.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// It was written by a newer Weir.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Version found.
+        found: u16,
+        /// Newest version understood.
+        known: u16,
+    },
+    /// The disk failed.
+    Disk(DiskError),
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => write!(f, "file is missing"),
+            Self::Damaged { path, what } => write!(f, "{} is damaged: {what}", path.display()),
+            Self::Newer { path, found, known } => {
+                write!(f, "{} has format version {found}, this Weir knows up to {known}", path.display())
+            }
+            Self::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CheckpointError {}
+
+/// Replaces the file at `path`; durable when this returns.
+///
+/// Cost: two syncs. Errors: the old file stays as it was, or the new one is there whole.
+pub fn write(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8]) -> DiskResult<()> {
+    let folder = path.parent().expect("a checkpoint lies in a folder");
+    let temporary = path.with_extension("tmp");
+    match disk.remove_file(&temporary) {
+        Ok(()) => {}
+        Err(error) if error.kind == DiskErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let file = disk.open(&temporary, OpenMode::CreateNew)?;
+    write_full_at(&*file, &encode(kind, body), 0)?;
+    file.sync_data()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(folder)
+}
+
+/// Reads the body of the file at `path`.
+pub fn read(disk: &dyn Disk, path: &Path, kind: FileKind) -> Result<Vec<u8>, CheckpointError> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Err(CheckpointError::Missing),
+        Err(error) => return Err(CheckpointError::Disk(error)),
+    };
+    let len = file.len().map_err(CheckpointError::Disk)?;
+    let damaged = |what| CheckpointError::Damaged { path: path.to_owned(), what };
+    if len > BODY_BYTES_MAX {
+        return Err(damaged("it is far too long"));
+    }
+    let mut bytes = vec![0u8; len as usize];
+    let count = read_full_at(&*file, &mut bytes, 0).map_err(CheckpointError::Disk)?;
+    bytes.truncate(count);
+    decode(kind, bytes, path)
+}
+
+fn encode(kind: FileKind, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(body.len() + FIXED_BYTES);
+    bytes.extend_from_slice(&kind.magic);
+    bytes.extend_from_slice(&kind.version.to_be_bytes());
+    let length = u32::try_from(body.len()).expect("checkpoints are small");
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(body);
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+fn decode(kind: FileKind, mut bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let damaged = |what| Err(CheckpointError::Damaged { path: path.to_owned(), what });
+    if bytes.len() < FIXED_BYTES {
+        return damaged("it is too short");
+    }
+    if bytes[..8] != kind.magic {
+        return damaged("it does not begin with its magic bytes");
+    }
+    let (rest, crc) = bytes.split_at(bytes.len() - 4);
+    if crc32fast::hash(rest).to_be_bytes() != crc {
+        return damaged("its checksum does not fit");
+    }
+    let found = u16::from_be_bytes([bytes[8], bytes[9]]);
+    if found > kind.version {
+        return Err(CheckpointError::Newer { path: path.to_owned(), found, known: kind.version });
+    }
+    let length = u32::from_be_bytes([bytes[10], bytes[11], bytes[12], bytes[13]]) as usize;
+    if length != bytes.len() - FIXED_BYTES {
+        return damaged("its length field does not fit");
+    }
+    bytes.truncate(bytes.len() - 4);
+    bytes.drain(..FIXED_BYTES - 4);
+    Ok(bytes)
+}

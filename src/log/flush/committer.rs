@@ -1,0 +1,247 @@
+//! The committer of a data directory: rounds of syncs for all its logs.
+//!
+//! A round takes the logs that are due, notes how far each is written, syncs, writes the durable points to the journal, and raises
+//! the flushed offsets, which wakes those who wait. Appends that come meanwhile are the next round: the longer a sync takes, the more
+//! share it. At a roll: old file, new file, folder, then the mark. A failed sync is never retried and never acknowledged past: the
+//! log goes offline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::checkpoint;
+use super::journal::{DurablePoint, Journal};
+use super::unsynced::Capture;
+use crate::base::limits::{JOURNAL_SYNC_MS, SYNCFS_FILES_MIN};
+use crate::base::{Offset, TopicPartition};
+use crate::config::FlushMode;
+use crate::env::disk::{DiskErrorKind, DiskResult};
+use crate::env::{Disk, DiskError};
+use crate::log::partition_log::PartitionLog;
+use crate::log::recovery::{SNAPSHOT_KIND, snapshot_offsets};
+use crate::log::segment::file::{Side, file_name, remove_if_there};
+use crate::log::segment::{Footer, Segment};
+use crate::log::shared::Shared;
+
+/// Snapshots of the producers that are kept: the newest, and one before it in case it is damaged.
+const SNAPSHOTS_KEPT: usize = 2;
+/// Waits between looks at what is not urgent, in ms.
+const LAZY_LOOK_MS: u64 = 50;
+/// Waits when there is nothing to do, in ms.
+const IDLE_LOOK_MS: u64 = 10_000;
+
+/// Makes the logs of a data directory durable.
+pub struct Committer {
+    shared: Arc<Shared>,
+    journal: Mutex<Journal>,
+    journal_synced_ms: AtomicI64,
+}
+
+/// A log with what this round does for it.
+struct Job {
+    log: Arc<PartitionLog>,
+    capture: Capture,
+    failed: Option<DiskError>,
+}
+
+impl Committer {
+    pub(in crate::log) fn new(shared: Arc<Shared>, journal: Journal) -> Self {
+        Self { shared, journal: Mutex::new(journal), journal_synced_ms: AtomicI64::new(0) }
+    }
+
+    /// The journal.
+    pub(in crate::log) fn journal(&self) -> &Mutex<Journal> {
+        &self.journal
+    }
+
+    /// Runs rounds until the queue is stopped.
+    pub(in crate::log) fn run(&self) {
+        loop {
+            let is_waiting = self.journal.lock().is_dirty() || self.shared.dirty.has_lazy();
+            let wait_ms = if is_waiting { LAZY_LOOK_MS } else { IDLE_LOOK_MS };
+            let go_on = self.shared.dirty.wait(Duration::from_millis(wait_ms));
+            self.round(false);
+            self.sync_journal_when_due();
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// One round over the logs that are due, or over all that have anything to sync.
+    pub fn round(&self, all: bool) {
+        let now_ms = self.shared.monotonic_ms();
+        let logs = self.shared.dirty.take(|log| all || log.sync_due_ms().is_some_and(|due| due <= now_ms));
+        let mut jobs: Vec<Job> = logs.into_iter().filter_map(capture).collect();
+        if jobs.is_empty() {
+            return;
+        }
+        persist_indexes(&mut jobs);
+        self.sync_files(&mut jobs);
+        self.sync_folders(&mut jobs);
+        self.note_points(&mut jobs);
+        for job in jobs {
+            match job.failed {
+                Some(error) => job.log.fail(&error),
+                None => {
+                    job.log.marks.set_flushed(job.capture.end);
+                    settle(&self.shared, job);
+                }
+            }
+        }
+    }
+
+    fn sync_files(&self, jobs: &mut [Job]) {
+        let count: usize = jobs.iter().map(|job| job.capture.segments.len()).sum();
+        if count >= SYNCFS_FILES_MIN && self.sync_file_system(jobs) {
+            return;
+        }
+        for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
+            job.failed =
+                job.capture.segments.iter().find_map(|segment| sync_segment(&job.log, segment).err());
+        }
+    }
+
+    /// One sync for all files. False when it failed: then each file is synced by itself, to find whose failure it is.
+    fn sync_file_system(&self, jobs: &mut [Job]) -> bool {
+        let mut counts = Vec::new();
+        for job in jobs.iter() {
+            for segment in &job.capture.segments {
+                // A file that is not open could not report; opening it keeps its descriptor for the sync.
+                let file = segment.log().get();
+                counts.push((segment.clone(), segment.log().write_count(), file));
+            }
+        }
+        if let Err(error) = self.shared.disk().sync_file_system(&self.shared.data_dir) {
+            tracing::error!(%error, "sync of the file system failed, syncing each file by itself");
+            return false;
+        }
+        counts.iter().all(|(segment, count, file)| file.is_ok() && segment.log().note_synced(*count).is_ok())
+    }
+
+    fn sync_folders(&self, jobs: &mut [Job]) {
+        for job in jobs.iter_mut().filter(|job| job.capture.folder && job.failed.is_none()) {
+            job.failed = self.shared.disk().sync_dir(&job.log.folder).err();
+        }
+    }
+
+    /// Writes the durable points of the round; without them a restart could not tell a tear from rot.
+    fn note_points(&self, jobs: &mut [Job]) {
+        let held = jobs.iter().filter(|job| job.failed.is_none());
+        let points: Vec<(TopicPartition, DurablePoint)> =
+            held.map(|job| (job.log.id(), job.capture.durable_point())).collect();
+        let rolled = jobs.iter().any(|job| job.capture.folder);
+        let mut journal = self.journal.lock();
+        let noted = journal.note(&points).and_then(|()| if rolled { journal.sync() } else { Ok(()) });
+        if let Err(error) = noted {
+            for job in jobs {
+                job.failed.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+
+    fn sync_journal_when_due(&self) {
+        let now_ms = self.shared.monotonic_ms();
+        let mut journal = self.journal.lock();
+        if journal.is_dirty() && now_ms - self.journal_synced_ms.load(Ordering::Relaxed) >= JOURNAL_SYNC_MS {
+            self.journal_synced_ms.store(now_ms, Ordering::Relaxed);
+            if let Err(error) = journal.sync() {
+                tracing::error!(%error, "sync of the flush journal failed");
+            }
+        }
+    }
+}
+
+impl PartitionLog {
+    /// When its un-synced bytes are due, monotonic ms.
+    fn sync_due_ms(&self) -> Option<i64> {
+        let config = self.config.load();
+        let is_ack = self.internal || config.flush == FlushMode::Ack;
+        self.unsynced.lock().due_ms(&config, is_ack)
+    }
+}
+
+impl Capture {
+    fn durable_point(&self) -> DurablePoint {
+        let (segment_base, position, flushed) = (self.segment_base, self.position, self.end);
+        DurablePoint { segment_base, position, flushed, clean_crc: None }
+    }
+}
+
+fn capture(log: Arc<PartitionLog>) -> Option<Job> {
+    let capture = {
+        let mut unsynced = log.unsynced.lock();
+        if !unsynced.is_dirty() || log.offline_reason().is_some() {
+            return None;
+        }
+        unsynced.capture()
+    };
+    Some(Job { log, capture, failed: None })
+}
+
+/// Writes index entries that are only in memory, so that they are there after a kill. Not synced: they can be rebuilt.
+fn persist_indexes(jobs: &mut [Job]) {
+    for job in jobs {
+        for segment in &job.capture.segments {
+            let disk = job.log.shared.disk();
+            let written =
+                segment.side(disk).and_then(|side| side.index.persist().and_then(|()| side.time.persist()));
+            if let Err(error) = written {
+                tracing::warn!(%error, "index entries are not written; a restart after a kill has more to read");
+            }
+        }
+    }
+}
+
+fn sync_segment(log: &PartitionLog, segment: &Arc<Segment>) -> DiskResult<()> {
+    match segment.log().sync() {
+        // Retention or a trim removed the segment meanwhile.
+        Err(error) if error.kind == DiskErrorKind::NotFound && !log.holds(segment) => Ok(()),
+        other => other,
+    }
+}
+
+/// What can wait until after the acknowledgements: footers of rolled segments, snapshots of the producers.
+fn settle(shared: &Shared, job: Job) {
+    let disk = shared.disk();
+    for (segment, footer) in job.capture.seal.into_iter().filter(|(segment, _)| job.log.holds(segment)) {
+        let sealed = segment.side(disk).and_then(|side| write_footer(&segment, &side, footer));
+        if let Err(error) = sealed {
+            tracing::warn!(path = %segment.path("index").display(), %error, "segment is not sealed; its index is rebuilt at the next start");
+        }
+    }
+    if let Some((offset, body)) = job.capture.snapshot
+        && let Err(error) = write_snapshot(disk, &job.log.folder, offset, &body)
+    {
+        tracing::warn!(%error, "snapshot of the producers is not written; a restart has more to read");
+    }
+}
+
+/// Seals a segment whose log file is durable: entries, sync, footer, sync.
+pub(in crate::log) fn write_footer(segment: &Segment, side: &Side, footer: Footer) -> DiskResult<()> {
+    side.index.persist()?;
+    side.time.persist()?;
+    side.time.file().sync()?;
+    side.index.file().sync()?;
+    side.index.seal(&footer)?;
+    *side.footer.lock() = Some(footer);
+    tracing::debug!(path = %segment.path("log").display(), "sealed");
+    Ok(())
+}
+
+/// Writes a snapshot of the producers and removes the oldest ones.
+pub(in crate::log) fn write_snapshot(
+    disk: &dyn Disk,
+    folder: &std::path::Path,
+    offset: Offset,
+    body: &[u8],
+) -> DiskResult<()> {
+    checkpoint::write(disk, &folder.join(file_name(offset, "snapshot")), SNAPSHOT_KIND, body)?;
+    let offsets = snapshot_offsets(disk, folder)?;
+    for old in &offsets[..offsets.len().saturating_sub(SNAPSHOTS_KEPT)] {
+        remove_if_there(disk, &folder.join(file_name(*old, "snapshot")))?;
+    }
+    Ok(())
+}

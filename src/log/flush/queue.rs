@@ -1,0 +1,138 @@
+//! Which logs wait for the committer, and which for the writer thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::log::partition_log::PartitionLog;
+
+/// Logs with un-synced work.
+#[derive(Default)]
+pub(in crate::log) struct DirtyQueue {
+    state: Mutex<Dirty>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Dirty {
+    urgent: Vec<Arc<PartitionLog>>,
+    lazy: Vec<Arc<PartitionLog>>,
+    is_stopped: bool,
+}
+
+fn put_once(list: &mut Vec<Arc<PartitionLog>>, log: &Arc<PartitionLog>) {
+    if !list.iter().any(|other| Arc::ptr_eq(other, log)) {
+        list.push(log.clone());
+    }
+}
+
+impl DirtyQueue {
+    /// Puts a log in whose appends wait for a sync.
+    pub(in crate::log) fn put_urgent(&self, log: &Arc<PartitionLog>) {
+        let mut state = self.state.lock();
+        // WHY: a round takes all that is there, so the committer need only be woken by the first.
+        let is_first = state.urgent.is_empty();
+        put_once(&mut state.urgent, log);
+        drop(state);
+        if is_first {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Puts a log in whose bytes are to be synced some time later.
+    pub(in crate::log) fn put_lazy(&self, log: &Arc<PartitionLog>) {
+        let mut state = self.state.lock();
+        let is_first = state.lazy.is_empty();
+        put_once(&mut state.lazy, log);
+        drop(state);
+        if is_first {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes the urgent logs and the lazy ones for which `is_due` holds.
+    pub(in crate::log) fn take(&self, is_due: impl Fn(&PartitionLog) -> bool) -> Vec<Arc<PartitionLog>> {
+        let mut state = self.state.lock();
+        let mut taken = std::mem::take(&mut state.urgent);
+        let lazy = std::mem::take(&mut state.lazy);
+        for log in lazy {
+            if taken.iter().any(|other| Arc::ptr_eq(other, &log)) {
+                continue;
+            }
+            if is_due(&log) { taken.push(log) } else { state.lazy.push(log) }
+        }
+        taken
+    }
+
+    /// Waits until a log is urgent, or for `at_most`. Returns false once stopped.
+    pub(in crate::log) fn wait(&self, at_most: Duration) -> bool {
+        let mut state = self.state.lock();
+        if state.urgent.is_empty() && !state.is_stopped {
+            self.wake.wait_for(&mut state, at_most);
+        }
+        !state.is_stopped
+    }
+
+    /// Whether any log waits without urgency.
+    pub(in crate::log) fn has_lazy(&self) -> bool {
+        !self.state.lock().lazy.is_empty()
+    }
+
+    /// Ends the waiting for good.
+    pub(in crate::log) fn stop(&self) {
+        self.state.lock().is_stopped = true;
+        self.wake.notify_all();
+    }
+}
+
+/// Logs whose inbox the writer thread is to drain, because their disk is slow.
+#[derive(Default)]
+pub(in crate::log) struct WriterQueue {
+    state: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    logs: Vec<Arc<PartitionLog>>,
+    is_running: bool,
+    is_stopped: bool,
+}
+
+impl WriterQueue {
+    /// Hands a log over; false when no writer thread runs.
+    pub(in crate::log) fn put(&self, log: &Arc<PartitionLog>) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_running || state.is_stopped {
+            return false;
+        }
+        put_once(&mut state.logs, log);
+        drop(state);
+        self.wake.notify_one();
+        true
+    }
+
+    /// Drains logs as they come, until stopped.
+    pub(in crate::log) fn run(&self) {
+        self.state.lock().is_running = true;
+        loop {
+            let mut state = self.state.lock();
+            while state.logs.is_empty() && !state.is_stopped {
+                self.wake.wait(&mut state);
+            }
+            let logs = std::mem::take(&mut state.logs);
+            if logs.is_empty() {
+                return;
+            }
+            drop(state);
+            logs.iter().for_each(|log| log.drain());
+        }
+    }
+
+    /// Ends [`WriterQueue::run`] once it is empty.
+    pub(in crate::log) fn stop(&self) {
+        self.state.lock().is_stopped = true;
+        self.wake.notify_all();
+    }
+}

@@ -1,0 +1,364 @@
+//! Reading: find the segment, the interval, the batch; check what was not checked since opening; give back stored bytes.
+//!
+//! Nothing is decoded on the way. What is given is whole batches, bounded by the caller's isolation (`until`), at least one when
+//! there is one.
+
+use bytes::Bytes;
+
+use super::errors::ReadError;
+use super::partition_log::PartitionLog;
+use super::segment::Segment;
+use super::segment::file::Side;
+use super::segment::offset_index::Interval;
+use super::segment::scan::DamagedSpan;
+use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES};
+use crate::base::time::NO_TIMESTAMP;
+use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
+use crate::env::disk::{DiskErrorKind, DiskResult, read_full_at};
+use crate::record::{BatchHeader, RecordBatch};
+
+/// Whether a read may wait for the device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// No: [`ReadError::WouldBlock`] instead.
+    Never,
+    /// Yes: the caller is off the shard.
+    Allowed,
+}
+
+/// Whole stored batches, back to back; empty at the end. The first may begin below the asked offset.
+#[derive(Clone, Debug)]
+pub struct LogSlice {
+    /// The batches.
+    pub bytes: Bytes,
+    /// After the last batch given, or the asked offset.
+    pub next_offset: Offset,
+    /// Leader epoch of the last batch given.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+/// A record found by its timestamp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FoundOffset {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+    /// Its leader epoch.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Bytes of one segment that were checked, and what of them is damaged.
+struct Run {
+    start: BytePosition,
+    bytes: Vec<u8>,
+    damage: Vec<DamagedSpan>,
+}
+
+impl PartitionLog {
+    /// Reads whole batches from `from` on that lie below `until`: at least one, otherwise at most `max_bytes`.
+    ///
+    /// Errors: `OutOfRange` below the log start or above the log end; `Damaged` when `from` lies in damaged bytes.
+    pub fn read(
+        &self,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+        wait: Wait,
+    ) -> Result<LogSlice, ReadError> {
+        self.check_readable()?;
+        let offsets = self.offsets();
+        if from < offsets.log_start || from > offsets.log_end {
+            return Err(ReadError::OutOfRange { start: offsets.log_start, end: offsets.high_watermark });
+        }
+        if from >= until {
+            return Ok(LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None });
+        }
+        let segments = self.segments.load();
+        let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
+        for segment in &segments[first..] {
+            if segment.base_offset() >= until {
+                break;
+            }
+            let found = match self.read_segment(segment, from, until, max_bytes, wait) {
+                Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
+                    // Retention removed the segment under the reader.
+                    let start = segment.end_offset();
+                    return Err(ReadError::OutOfRange { start, end: self.offsets().high_watermark });
+                }
+                other => other?,
+            };
+            if !found.bytes.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None })
+    }
+
+    fn read_segment(
+        &self,
+        segment: &Segment,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+        wait: Wait,
+    ) -> Result<LogSlice, ReadError> {
+        let nothing = LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None };
+        let from_here = from.max(segment.base_offset());
+        let side = segment.side(self.shared.disk())?;
+        let Some(mut interval) = side.index.interval_of(from_here)? else {
+            return Err(index_lost(segment));
+        };
+        loop {
+            let run = self.read_run(segment, &side, &interval, max_bytes, wait)?;
+            match walk(&run, from_here, until, max_bytes)? {
+                Walked::Taken(range, next_offset, leader_epoch) => {
+                    let bytes = Bytes::from(run.bytes).slice(range);
+                    return Ok(LogSlice { bytes, next_offset, leader_epoch: Some(leader_epoch) });
+                }
+                Walked::Bounded => return Ok(nothing),
+                Walked::Beyond => {}
+            }
+            // The run may end before the batch with the offset when offsets between are gone.
+            match side.index.interval_at(run.start + run.bytes.len() as u64)? {
+                Some(next) if next.start > interval.start && next.start < segment.len() => interval = next,
+                _ => return Ok(nothing),
+            }
+        }
+    }
+
+    /// Reads from the start of `interval` on, up to the interval boundary at or after `max_bytes`, and checks what is new.
+    fn read_run(
+        &self,
+        segment: &Segment,
+        side: &Side,
+        interval: &Interval,
+        max_bytes: usize,
+        wait: Wait,
+    ) -> Result<Run, ReadError> {
+        let len = segment.len();
+        let mut intervals = vec![*interval];
+        let wanted = interval.start + max_bytes as u64 + INDEX_INTERVAL_BYTES;
+        let mut end = interval.end.map_or(len, |end| end.position);
+        while end < wanted && end < len {
+            let Some(next) = side.index.interval(intervals[intervals.len() - 1].number + 1)? else { break };
+            end = next.end.map_or(len, |end| end.position);
+            intervals.push(next);
+        }
+        let bytes = read_bytes(segment, interval.start, end.min(len).saturating_sub(interval.start), wait)?;
+        let within = |position: BytePosition| ((position - interval.start) as usize).min(bytes.len());
+        let mut damage = Vec::new();
+        for each in &intervals {
+            let end = each.end.map_or(len, |end| end.position);
+            damage.extend(segment.check_interval(each, &bytes[within(each.start)..within(end)]));
+        }
+        Ok(Run { start: interval.start, bytes, damage })
+    }
+
+    /// The first record with a timestamp of at least `at` below the high watermark. May block; memory: one batch.
+    pub fn offset_for_timestamp(&self, at: Timestamp) -> Result<Option<FoundOffset>, ReadError> {
+        self.check_readable()?;
+        let offsets = self.offsets();
+        for segment in self.segments.load().iter() {
+            let side = segment.side(self.shared.disk())?;
+            let is_below = side.footer.lock().is_some_and(|footer| footer.max_timestamp < at);
+            if is_below || segment.end_offset() <= offsets.log_start {
+                continue;
+            }
+            let from = side.time.offset_before(at).max(offsets.log_start);
+            let until = segment.end_offset().min(offsets.high_watermark);
+            if let Some(found) = self.scan_for_timestamp(from, until, at)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record with the greatest timestamp below the high watermark. May block.
+    pub fn offset_of_max_timestamp(&self) -> Result<Option<FoundOffset>, ReadError> {
+        self.check_readable()?;
+        let offsets = self.offsets();
+        let mut max_timestamp = NO_TIMESTAMP;
+        for segment in self.segments.load().iter() {
+            let side = segment.side(self.shared.disk())?;
+            let footer = *side.footer.lock();
+            let until = segment.end_offset().min(offsets.high_watermark);
+            let (known, from) = match footer {
+                Some(footer) if footer.end_offset <= until => (footer.max_timestamp, until),
+                _ => side
+                    .time
+                    .last()
+                    .filter(|last| last.1 <= until)
+                    .unwrap_or((NO_TIMESTAMP, segment.base_offset())),
+            };
+            max_timestamp = max_timestamp.max(known);
+            self.each_batch(from.max(offsets.log_start), until, |header, _| {
+                max_timestamp = max_timestamp.max(header.max_timestamp);
+                Ok(true)
+            })?;
+        }
+        if max_timestamp == NO_TIMESTAMP { Ok(None) } else { self.offset_for_timestamp(max_timestamp) }
+    }
+
+    fn scan_for_timestamp(
+        &self,
+        from: Offset,
+        until: Offset,
+        at: Timestamp,
+    ) -> Result<Option<FoundOffset>, ReadError> {
+        let mut found = None;
+        self.each_batch(from, until, |header, bytes| {
+            if header.max_timestamp < at {
+                return Ok(true);
+            }
+            found = first_record_at(bytes, from, at)?;
+            Ok(found.is_none())
+        })?;
+        Ok(found)
+    }
+
+    /// Visits the batches that hold offsets from `from` up to `until`, until the visitor has enough.
+    fn each_batch(
+        &self,
+        mut from: Offset,
+        until: Offset,
+        mut visit: impl FnMut(&BatchHeader, &Bytes) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        while from < until {
+            let slice = self.read(from, until, SCAN_BYTES, Wait::Allowed)?;
+            let mut rest = slice.bytes;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            while let Some(header) = BatchHeader::read(&rest) {
+                let Some(total) = header.total_bytes().filter(|total| *total <= rest.len()) else { break };
+                let batch = rest.split_to(total);
+                if !visit(&header, &batch)? {
+                    return Ok(());
+                }
+            }
+            from = slice.next_offset;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes read at once by a search.
+const SCAN_BYTES: usize = 256 << 10;
+
+/// The first record of a batch at or after offset `from` with a timestamp of at least `at`.
+fn first_record_at(bytes: &Bytes, from: Offset, at: Timestamp) -> Result<Option<FoundOffset>, ReadError> {
+    let header = BatchHeader::read(bytes).expect("the caller read it");
+    let damaged = ReadError::Damaged { first: header.base_offset, end: header.last_offset() + 1 };
+    let batch = RecordBatch::parse(bytes.clone()).map_err(|_| damaged.clone())?;
+    let records = batch.records(DECOMPRESSED_BYTES_MAX).map_err(|_| damaged.clone())?;
+    for record in records.iter() {
+        let record = record.map_err(|_| damaged.clone())?;
+        if record.offset >= from && record.timestamp >= at {
+            let (offset, timestamp) = (record.offset, record.timestamp);
+            return Ok(Some(FoundOffset { offset, timestamp, leader_epoch: header.leader_epoch }));
+        }
+    }
+    Ok(None)
+}
+
+fn index_lost(segment: &Segment) -> ReadError {
+    tracing::error!(path = %segment.path("index").display(), "index changed while it was open; it is rebuilt at the next start");
+    ReadError::Damaged { first: segment.base_offset(), end: segment.end_offset() }
+}
+
+fn read_bytes(
+    segment: &Segment,
+    position: BytePosition,
+    count: u64,
+    wait: Wait,
+) -> Result<Vec<u8>, ReadError> {
+    let file = segment.log().get()?;
+    let mut bytes = vec![0u8; count as usize];
+    let got = match wait {
+        Wait::Allowed => read_full_at(&*file, &mut bytes, position)?,
+        Wait::Never => read_without_waiting(&*file, &mut bytes, position)?.ok_or(ReadError::WouldBlock)?,
+    };
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+fn read_without_waiting(
+    file: &dyn crate::env::File,
+    buffer: &mut [u8],
+    position: BytePosition,
+) -> DiskResult<Option<usize>> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at_nowait(&mut buffer[done..], position + done as u64)? {
+            None => return Ok(None),
+            Some(0) => break,
+            Some(count) => done += count,
+        }
+    }
+    Ok(Some(done))
+}
+
+/// What a run has for a reader.
+enum Walked {
+    /// Whole batches: their bytes in the run, the offset after them, the last one's epoch.
+    Taken(std::ops::Range<usize>, Offset, LeaderEpoch),
+    /// The batch is there but not to be shown yet.
+    Bounded,
+    /// All of the run lies below the offset.
+    Beyond,
+}
+
+/// Finds the batch with `from` in a run and takes whole batches from there on.
+fn walk(run: &Run, from: Offset, until: Offset, max_bytes: usize) -> Result<Walked, ReadError> {
+    let mut at = 0;
+    loop {
+        if let Some(span) = run.damage_at(at) {
+            let end = span.end_offset.unwrap_or(from + 1);
+            if from < end {
+                return Err(ReadError::Damaged { first: span.first_offset, end });
+            }
+            if span.start == span.end {
+                return Ok(Walked::Beyond);
+            }
+            at = (span.end - run.start) as usize;
+            continue;
+        }
+        match run.batch_at(at) {
+            Some((header, total)) if header.last_offset() < from => at += total,
+            Some(_) => return Ok(take(run, at, until, max_bytes)),
+            None => return Ok(Walked::Beyond),
+        }
+    }
+}
+
+fn take(run: &Run, start: usize, until: Offset, max_bytes: usize) -> Walked {
+    let mut taken = Walked::Bounded;
+    let mut at = start;
+    while run.damage_at(at).is_none() {
+        let Some((header, total)) = run.batch_at(at) else { break };
+        let is_over = at > start && at + total - start > max_bytes;
+        if header.last_offset() >= until || is_over {
+            break;
+        }
+        at += total;
+        taken = Walked::Taken(start..at, header.last_offset() + 1, header.leader_epoch);
+    }
+    taken
+}
+
+impl Run {
+    /// The damaged span that covers this place of the run, or begins at it.
+    fn damage_at(&self, at: usize) -> Option<&DamagedSpan> {
+        let position = self.start + at as u64;
+        self.damage
+            .iter()
+            .find(|span| span.start == position || (span.start < position && position < span.end))
+    }
+
+    fn batch_at(&self, at: usize) -> Option<(BatchHeader, usize)> {
+        let header = BatchHeader::read(self.bytes.get(at..)?)?;
+        let total = header.total_bytes().filter(|total| at + total <= self.bytes.len())?;
+        Some((header, total))
+    }
+}

@@ -1,0 +1,504 @@
+//! Opening a log: after a clean stop at a glance, after anything else by looking at what lies above the durable point.
+//!
+//! Above the durable point the log ends at the first invalid batch; what follows is set aside as `<base>.cut-<ms>` and reported. Below
+//! it, or where the journal does not name the log, nothing is cut: damaged offsets are told to readers, and when the end of the last
+//! file is not valid a new segment begins at max(durable point, last valid end). An unclean open syncs the tail and drops it from the
+//! page cache before it looks, so that what is verified is what the disk holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::append::Writer;
+use super::epoch_cache::EpochCache;
+use super::errors::OpenError;
+use super::flush::checkpoint::{self, CheckpointError, FileKind};
+use super::flush::journal::DurablePoint;
+use super::partition_log::{LogSpec, Recovered};
+use super::producer_state::ProducerState;
+use super::segment::Segment;
+use super::segment::file::{Side, file_name, read_log, remove_if_there};
+use super::segment::offset_index::OffsetIndex;
+use super::segment::scan::{Scan, ScanPoint};
+use super::segment::side_file::SegmentId;
+use super::segment::tally::Tally;
+use super::segment::time_index::TimeIndex;
+use super::shared::Shared;
+use crate::base::limits::SEGMENT_BYTES_MAX;
+use crate::base::offset::NO_EPOCH;
+use crate::base::time::NO_TIMESTAMP;
+use crate::base::{LeaderEpoch, Offset, Timestamp};
+use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, write_full_at};
+
+pub(super) const EPOCHS_FILE: &str = "leader-epochs";
+pub(super) const EPOCHS_KIND: FileKind = FileKind { magic: *b"WEIREPOC", version: 1 };
+pub(super) const SNAPSHOT_KIND: FileKind = FileKind { magic: *b"WEIRPROD", version: 1 };
+
+/// Bytes copied at once when a torn tail is set aside.
+const COPY_BYTES: usize = 1 << 20;
+
+/// A log being opened.
+pub(super) struct Recovery<'a> {
+    shared: &'a Arc<Shared>,
+    spec: &'a LogSpec,
+    folder: PathBuf,
+    /// How far the log is durable; `None` when the journal does not say: then nothing may be called torn.
+    point: Option<DurablePoint>,
+    now_ms: Timestamp,
+}
+
+/// A log file found in the folder.
+struct Found {
+    base_offset: Offset,
+    len: u64,
+    modified_ms: Timestamp,
+}
+
+/// The end of a log as it was found: the segment that is written to, with its facts.
+struct End {
+    segment: Arc<Segment>,
+    side: Arc<Side>,
+    tally: Tally,
+    /// Whether a new segment must be begun here, because what lies at the end of the file is no batch.
+    must_roll: bool,
+}
+
+/// Opens a log. `point` is what the journal says of it, after a clean stop with its CRC.
+pub(super) fn open(
+    shared: &Arc<Shared>,
+    spec: &LogSpec,
+    point: Option<DurablePoint>,
+) -> Result<Recovered, OpenError> {
+    let folder = shared.data_dir.join(format!("{}-{}", spec.topic, spec.id.partition));
+    let recovery = Recovery { shared, spec, folder, point, now_ms: shared.now_ms() };
+    recovery.run()
+}
+
+impl Recovery<'_> {
+    fn run(&self) -> Result<Recovered, OpenError> {
+        let found = self.list()?;
+        let trusted = self.first_untrusted(&found);
+        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        for (at, file) in found[..trusted].iter().enumerate() {
+            let known = self.point.map_or(file.base_offset, |point| point.flushed);
+            let end_offset = found.get(at + 1).map_or(known, |next| next.base_offset);
+            segments.push(Arc::new(self.segment(file, end_offset)));
+        }
+        let end = match self.clean_end(&found)? {
+            Some(end) => Some(end),
+            None => self.recover_tail(&found[trusted..], &mut segments)?,
+        };
+        let mut end = match end {
+            Some(end) => end,
+            None => self.begin_segment(segments.last(), NO_EPOCH)?,
+        };
+        if !segments.last().is_some_and(|last| Arc::ptr_eq(last, &end.segment)) {
+            segments.push(end.segment.clone());
+        }
+        if end.must_roll {
+            end = self.roll_behind(&end)?;
+            segments.push(end.segment.clone());
+        }
+        self.finish(segments, end)
+    }
+
+    /// The log files of the folder, by base offset. Leftovers of interrupted replacements are removed.
+    fn list(&self) -> Result<Vec<Found>, OpenError> {
+        let disk = self.shared.disk();
+        let entries = match disk.list(&self.folder) {
+            Err(error) if error.kind == DiskErrorKind::NotFound => {
+                return Err(OpenError::Missing { path: self.folder.clone() });
+            }
+            other => other?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = self.folder.join(&entry.name);
+            if entry.name.ends_with(".tmp") {
+                remove_if_there(disk, &path)?;
+            }
+            let Some(name) = entry.name.strip_suffix(".log") else { continue };
+            let what = match (entry.kind, name.parse::<Offset>()) {
+                (EntryKind::File, Ok(_)) if entry.len > SEGMENT_BYTES_MAX => {
+                    "it is longer than a segment can be"
+                }
+                (EntryKind::File, Ok(base_offset)) if base_offset >= 0 && name.len() == 20 => {
+                    found.push(Found { base_offset, len: entry.len, modified_ms: entry.modified_ms });
+                    continue;
+                }
+                (EntryKind::File, _) => "its name is not an offset of 20 digits",
+                _ => "it is not a regular file",
+            };
+            return Err(OpenError::Damaged { path, what: what.to_owned() });
+        }
+        Ok(found)
+    }
+
+    /// The first file that holds bytes above the durable point; without a point only the last file is looked at.
+    fn first_untrusted(&self, found: &[Found]) -> usize {
+        match &self.point {
+            Some(point) => found.partition_point(|file| file.base_offset < point.segment_base),
+            None => found.len().saturating_sub(1),
+        }
+    }
+
+    fn id(&self, base_offset: Offset) -> SegmentId {
+        SegmentId { log: self.spec.id, base_offset }
+    }
+
+    fn segment(&self, file: &Found, end_offset: Offset) -> Segment {
+        Segment::new(&self.shared.files, &self.folder, self.id(file.base_offset), file.len, end_offset)
+    }
+
+    /// The end after a clean stop, when the last file is still as it was then.
+    fn clean_end(&self, found: &[Found]) -> Result<Option<End>, OpenError> {
+        let (Some(point), Some(last)) = (&self.point, found.last()) else { return Ok(None) };
+        let Some(clean_crc) = point.clean_crc else { return Ok(None) };
+        if last.base_offset != point.segment_base || last.len != point.position {
+            return Ok(None);
+        }
+        let segment = Arc::new(self.segment(last, point.flushed));
+        let Some(mut end) = self.open_side(segment, last, point.position)? else { return Ok(None) };
+        let from = end.tally.position;
+        let bytes = read_log(end.segment.log(), from, (point.position - from) as usize)?;
+        if crc32fast::hash(&bytes) != clean_crc || (point.position - from) != bytes.len() as u64 {
+            return Ok(None);
+        }
+        self.tally_to(&mut end, point.position)?;
+        Ok((end.tally.end_offset == point.flushed).then_some(end))
+    }
+
+    /// The side files of the segment that is written to, with the facts up to their last entry; `None` when they are not true.
+    fn open_side(
+        &self,
+        segment: Arc<Segment>,
+        file: &Found,
+        position: u64,
+    ) -> Result<Option<End>, OpenError> {
+        let id = self.id(file.base_offset);
+        let disk = self.shared.disk();
+        for ending in ["index", "timeindex"] {
+            if disk.stat(&segment.path(ending))?.is_none() {
+                return Ok(None);
+            }
+        }
+        let Some(index) = OffsetIndex::open_active(segment.side_file("index"), id, position)? else {
+            return Ok(None);
+        };
+        let entry = index.last_entry();
+        let Some(time) = TimeIndex::open(segment.side_file("timeindex"), id, entry.offset)? else {
+            return Ok(None);
+        };
+        let before = time.last().unwrap_or((NO_TIMESTAMP, file.base_offset));
+        let mut tally = Tally::at_entry(&entry, index.created_ms(), before);
+        tally.last_append_ms = file.modified_ms.max(index.created_ms());
+        index.cut(entry.position)?;
+        time.cut(entry.offset)?;
+        let side = segment.set_side(Side { index, time, footer: parking_lot::Mutex::new(None) });
+        Ok(Some(End { segment, side, tally, must_roll: false }))
+    }
+
+    fn fresh_side(&self, segment: Arc<Segment>, file: &Found) -> Result<End, OpenError> {
+        let id = self.id(file.base_offset);
+        let disk = self.shared.disk();
+        for ending in ["index", "timeindex"] {
+            let path = segment.path(ending);
+            remove_if_there(disk, &path)?;
+            disk.open(&path, OpenMode::CreateNew)?;
+        }
+        let created_ms = file.modified_ms;
+        let index = OffsetIndex::create(segment.side_file("index"), id, created_ms, file.len > 0)?;
+        let time = TimeIndex::create(segment.side_file("timeindex"), id, created_ms, file.len > 0)?;
+        let side = segment.set_side(Side { index, time, footer: parking_lot::Mutex::new(None) });
+        Ok(End {
+            segment,
+            side,
+            tally: Tally::empty(file.base_offset, created_ms, NO_EPOCH),
+            must_roll: false,
+        })
+    }
+
+    /// Walks valid batches from where the facts end up to byte `to`; stops at the first that is none.
+    fn tally_to(&self, end: &mut End, to: u64) -> Result<(), OpenError> {
+        let file = end.segment.log().get()?;
+        let tally = &mut end.tally;
+        let start = ScanPoint { position: tally.position, offset: tally.end_offset, epoch: tally.last_epoch };
+        let mut scan = Scan::new(&*file, start, to, end.segment.offset_limit());
+        while let Some((header, _, bytes)) = scan.next_batch()? {
+            tally.add(&end.side.index, &end.side.time, &header, [bytes, &[]]);
+        }
+        Ok(())
+    }
+
+    /// Looks at the files that hold bytes above the durable point, oldest first, and keeps what is valid without a break.
+    fn recover_tail(
+        &self,
+        found: &[Found],
+        segments: &mut Vec<Arc<Segment>>,
+    ) -> Result<Option<End>, OpenError> {
+        let mut end: Option<End> = None;
+        for (at, file) in found.iter().enumerate() {
+            if let Some(before) = &end {
+                let is_broken = before.must_roll || file.base_offset != before.tally.end_offset;
+                if is_broken && self.point.is_some() {
+                    self.set_aside_files(&found[at..])?;
+                    break;
+                }
+                let closed = end.take().expect("it was just there");
+                self.seal(&closed)?;
+                segments.push(closed.segment);
+            }
+            end = Some(self.recover_file(file)?);
+        }
+        Ok(end)
+    }
+
+    fn recover_file(&self, file: &Found) -> Result<End, OpenError> {
+        let here = self.point.filter(|point| point.segment_base == file.base_offset);
+        let durable = here.map_or(0, |point| point.position);
+        let segment = Arc::new(self.segment(file, file.base_offset));
+        segment.log().sync()?;
+        segment.log().get()?.drop_cache(durable, file.len.saturating_sub(durable));
+        let mut end = match self.open_side(segment.clone(), file, durable)? {
+            Some(end) => end,
+            None => self.fresh_side(segment, file)?,
+        };
+        match (&self.point, here) {
+            (None, _) => self.keep_all(&mut end, file.len, None)?,
+            (Some(_), Some(point)) => self.keep_all(&mut end, point.position.min(file.len), Some(&point))?,
+            (Some(_), None) => {}
+        }
+        if self.point.is_some() && !end.must_roll {
+            self.tally_to(&mut end, file.len)?;
+            self.cut_torn_tail(&mut end, file)?;
+        }
+        end.segment.publish(end.tally.position, end.tally.end_offset);
+        Ok(end)
+    }
+
+    /// Walks the part in which nothing may be cut. Damage in it is told to readers by an index entry that can't fit.
+    fn keep_all(&self, end: &mut End, to: u64, point: Option<&DurablePoint>) -> Result<(), OpenError> {
+        let limit = point.map_or(Offset::MAX, |point| point.flushed);
+        loop {
+            self.tally_to(end, to)?;
+            if end.tally.position >= to {
+                break;
+            }
+            let file = end.segment.log().get()?;
+            let tally = &end.tally;
+            let start =
+                ScanPoint { position: tally.position, offset: tally.end_offset, epoch: tally.last_epoch };
+            let mut scan = Scan::new(&*file, start, to, limit.min(end.segment.offset_limit()));
+            let span = scan.skip_damage()?;
+            let guessed = (tally.end_offset + (span.end - span.start) as i64).min(end.segment.offset_limit());
+            let end_offset = span.end_offset.unwrap_or_else(|| point.map_or(guessed, |point| point.flushed));
+            self.report_damage(span.first_offset, end_offset);
+            end.must_roll |=
+                span.end_offset.is_none() && (point.is_none() || point.is_some_and(|p| p.position > to));
+            end.tally.add_damage(&end.side.index, span.end, end_offset);
+        }
+        let missing =
+            point.filter(|point| point.position > end.tally.position || point.flushed > end.tally.end_offset);
+        if let Some(point) = missing {
+            self.report_damage(end.tally.end_offset, point.flushed);
+            let position = end.tally.position;
+            end.tally.add_damage(&end.side.index, position, point.flushed.max(end.tally.end_offset));
+            end.must_roll = true;
+        }
+        Ok(())
+    }
+
+    fn report_damage(&self, first: Offset, end: Offset) {
+        let (topic, partition) = (&self.spec.topic, self.spec.id.partition);
+        tracing::error!(%topic, partition, first, end, "stored records are damaged; readers of these offsets are told");
+    }
+
+    /// Sets aside what follows the last valid batch, and cuts the file there.
+    fn cut_torn_tail(&self, end: &mut End, file: &Found) -> Result<(), OpenError> {
+        let keep = end.tally.position;
+        if keep >= file.len {
+            return Ok(());
+        }
+        let disk = self.shared.disk();
+        let aside = self.folder.join(file_name(file.base_offset, &format!("cut-{}", self.now_ms)));
+        remove_if_there(disk, &aside)?;
+        let copy = disk.open(&aside, OpenMode::CreateNew)?;
+        let log = end.segment.log();
+        let mut position = keep;
+        while position < file.len {
+            let count = (file.len - position).min(COPY_BYTES as u64) as usize;
+            let bytes = read_log(log, position, count)?;
+            if bytes.is_empty() {
+                break;
+            }
+            write_full_at(&*copy, &bytes, position - keep)?;
+            position += bytes.len() as u64;
+        }
+        copy.sync_data()?;
+        disk.sync_dir(&self.folder)?;
+        log.write(|file| file.set_len(keep))?;
+        log.sync()?;
+        let bytes = file.len - keep;
+        tracing::warn!(aside = %aside.display(), bytes, "set aside what a crash left behind the last whole batch");
+        Ok(())
+    }
+
+    /// Files that can't follow what was kept are renamed, newest first, so that a crash leaves no gap.
+    fn set_aside_files(&self, found: &[Found]) -> Result<(), OpenError> {
+        let disk = self.shared.disk();
+        for file in found.iter().rev() {
+            let from = self.folder.join(file_name(file.base_offset, "log"));
+            let to = self.folder.join(file_name(file.base_offset, &format!("cut-{}", self.now_ms)));
+            disk.rename(&from, &to)?;
+            disk.sync_dir(&self.folder)?;
+            tracing::warn!(aside = %to.display(), bytes = file.len, "set aside a segment that does not follow the log's end");
+        }
+        Ok(())
+    }
+
+    fn seal(&self, end: &End) -> Result<(), OpenError> {
+        let mut tally = end.tally.clone();
+        let footer = tally.close(&end.side.index, &end.side.time);
+        super::flush::committer::write_footer(&end.segment, &end.side, footer)?;
+        Ok(())
+    }
+
+    /// Begins a segment behind the log's end, or the first one of a log.
+    fn begin_segment(
+        &self,
+        before: Option<&Arc<Segment>>,
+        last_epoch: LeaderEpoch,
+    ) -> Result<End, OpenError> {
+        let known = self.point.map_or(0, |point| point.flushed);
+        let after = before.map_or(0, |segment| segment.end_offset());
+        let base_offset = known.max(after).max(self.spec.trim_offset);
+        if known > after && before.is_none() && known > self.spec.trim_offset {
+            self.report_damage(self.spec.trim_offset, known);
+        }
+        let disk = self.shared.disk();
+        let segment =
+            Segment::create(disk, &self.shared.files, &self.folder, self.id(base_offset), self.now_ms)?;
+        let segment = Arc::new(segment);
+        let side = segment.side(disk)?;
+        segment.log().sync()?;
+        disk.sync_dir(&self.folder)?;
+        let tally = Tally::empty(base_offset, self.now_ms, last_epoch);
+        Ok(End { segment, side, tally, must_roll: false })
+    }
+
+    fn roll_behind(&self, end: &End) -> Result<End, OpenError> {
+        self.seal(end)?;
+        self.begin_segment(Some(&end.segment), end.tally.last_epoch)
+    }
+
+    fn finish(&self, segments: Vec<Arc<Segment>>, end: End) -> Result<Recovered, OpenError> {
+        let log_end = end.tally.end_offset;
+        let first = segments.first().map_or(log_end, |segment| segment.base_offset());
+        let (producers, replayed_from) = self.load_producers(&segments, log_end)?;
+        let epochs = self.load_epochs(&segments, &end)?;
+        let bytes_since_snapshot = if replayed_from < log_end { end.tally.position } else { 0 };
+        let writer = Writer {
+            active: end.segment.clone(),
+            side: end.side,
+            written_back: end.tally.position,
+            tally: end.tally,
+            producers,
+            leader_epoch: epochs.last_epoch(),
+            bytes_since_snapshot,
+        };
+        let folder = self.folder.clone();
+        let log_start = first.max(self.spec.trim_offset);
+        Ok(Recovered { folder, segments, writer, epochs, log_start })
+    }
+
+    /// The producers at the log end: the newest true snapshot, and the batches behind it. Also the offset of that snapshot.
+    fn load_producers(
+        &self,
+        segments: &[Arc<Segment>],
+        log_end: Offset,
+    ) -> Result<(ProducerState, Offset), OpenError> {
+        let disk = self.shared.disk();
+        let mut state = ProducerState::default();
+        let mut from = segments.first().map_or(0, |segment| segment.base_offset());
+        for offset in snapshot_offsets(disk, &self.folder)?.into_iter().rev() {
+            let path = self.folder.join(file_name(offset, "snapshot"));
+            if offset > log_end {
+                remove_if_there(disk, &path)?;
+                continue;
+            }
+            let body = checkpoint::read(disk, &path, SNAPSHOT_KIND);
+            if let Some(known) = body.ok().and_then(|body| ProducerState::decode(&body)) {
+                (state, from) = (known, offset.max(from));
+                break;
+            }
+            tracing::warn!(path = %path.display(), "a snapshot of the producers is not true, looking for an older one");
+        }
+        self.each_header(segments, from, log_end, |header| {
+            let _ = state.note(header, header.last_offset());
+        })?;
+        Ok((state, from))
+    }
+
+    fn load_epochs(&self, segments: &[Arc<Segment>], end: &End) -> Result<EpochCache, OpenError> {
+        let disk = self.shared.disk();
+        let path = self.folder.join(EPOCHS_FILE);
+        let stored = match checkpoint::read(disk, &path, EPOCHS_KIND) {
+            Ok(body) => EpochCache::decode(&body),
+            Err(CheckpointError::Disk(error)) => return Err(error.into()),
+            Err(_) => None,
+        };
+        let log_end = end.tally.end_offset;
+        let mut epochs = stored.clone().unwrap_or_default();
+        epochs.cut(log_end);
+        if stored.is_none() || epochs.last_epoch() < end.tally.last_epoch {
+            epochs = EpochCache::default();
+            let first = segments.first().map_or(0, |segment| segment.base_offset());
+            self.each_header(segments, first, log_end, |header| {
+                epochs.begin(header.leader_epoch, header.base_offset);
+            })?;
+        }
+        epochs.begin(self.spec.leader_epoch, log_end);
+        if stored.as_ref() != Some(&epochs) {
+            checkpoint::write(disk, &path, EPOCHS_KIND, &epochs.encode())?;
+        }
+        Ok(epochs)
+    }
+
+    /// Visits the headers of the batches from offset `from` on. Damaged batches are passed over.
+    fn each_header(
+        &self,
+        segments: &[Arc<Segment>],
+        from: Offset,
+        until: Offset,
+        mut visit: impl FnMut(&crate::record::BatchHeader),
+    ) -> Result<(), OpenError> {
+        let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
+        for segment in segments[first..].iter().filter(|_| from < until) {
+            let side = segment.side(self.shared.disk())?;
+            let near = side.index.interval_of(from.max(segment.base_offset()))?;
+            let (position, offset) =
+                near.map_or((0, segment.base_offset()), |at| (at.start, at.first_offset));
+            let file = segment.log().get()?;
+            let start = ScanPoint { position, offset, epoch: NO_EPOCH };
+            let mut scan = Scan::new(&*file, start, segment.len(), segment.offset_limit());
+            loop {
+                while let Some((header, _, _)) = scan.next_batch()? {
+                    if header.base_offset >= from {
+                        visit(&header);
+                    }
+                }
+                if scan.point().position >= segment.len() {
+                    break;
+                }
+                scan.skip_damage()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Offsets of the producer snapshots in a folder, rising.
+pub(super) fn snapshot_offsets(disk: &dyn crate::env::Disk, folder: &Path) -> DiskResult<Vec<Offset>> {
+    let names = disk.list(folder)?;
+    let offset = |name: &str| name.strip_suffix(".snapshot").and_then(|stem| stem.parse().ok());
+    Ok(names.iter().filter_map(|entry| offset(&entry.name)).collect())
+}

@@ -1,0 +1,103 @@
+//! Finds out which offsets of an index interval that does not fit its CRC are damaged, and which are not.
+//!
+//! A batch proves most of itself: its CRC covers all but its first 21 bytes, its length must lead to the next batch, its base offset
+//! must follow. What is left is the leader epoch: it is found by trying which batch's epoch has to be another for the interval to fit.
+//! When nothing explains the misfit, the whole interval counts as damaged. A record that may have changed is never given out.
+
+use super::offset_index::{IndexEntry, Interval};
+use super::scan::DamagedSpan;
+use crate::base::{LeaderEpoch, Offset};
+use crate::record::header::{HEADER_BYTES, LEADER_EPOCH_AT, MAGIC, MAGIC_AT};
+use crate::record::{BatchHeader, batch};
+
+/// A batch that is valid by itself.
+struct Valid {
+    at: usize,
+    total: usize,
+    header: BatchHeader,
+}
+
+/// The damaged spans of `interval`, which ends at `end`. `bytes` are its bytes, fewer when the file is too short.
+pub fn assess(interval: &Interval, end: &IndexEntry, bytes: &[u8]) -> Vec<DamagedSpan> {
+    let mut spans = Vec::new();
+    let mut batches: Vec<Valid> = Vec::new();
+    let (mut at, mut expected) = (0, interval.first_offset);
+    while at < bytes.len() {
+        if let Some(valid) =
+            valid_at(bytes, at, end.offset).filter(|valid| valid.header.base_offset == expected)
+        {
+            at += valid.total;
+            expected = valid.header.last_offset() + 1;
+            batches.push(valid);
+            continue;
+        }
+        let next = (at + 1..bytes.len())
+            .filter_map(|next| valid_at(bytes, next, end.offset))
+            .find(|valid| valid.header.base_offset >= expected);
+        let (stop, offset) =
+            next.map_or((bytes.len(), end.offset), |valid| (valid.at, valid.header.base_offset));
+        spans.push(span(at, stop, expected, offset));
+        (at, expected) = (stop, offset);
+    }
+    if expected < end.offset {
+        // The file is too short, or recovery closed the interval so because the records behind these are missing.
+        spans.push(span(at, (end.position - interval.start) as usize, expected, end.offset));
+    }
+    if spans.is_empty() {
+        spans.push(odd_epoch(&batches, end, bytes).unwrap_or(span(
+            0,
+            bytes.len(),
+            interval.first_offset,
+            end.offset,
+        )));
+    }
+    for span in &mut spans {
+        span.start += interval.start;
+        span.end += interval.start;
+    }
+    spans
+}
+
+fn span(start: usize, end: usize, first_offset: Offset, end_offset: Offset) -> DamagedSpan {
+    DamagedSpan { start: start as u64, end: end as u64, first_offset, end_offset: Some(end_offset) }
+}
+
+fn valid_at(bytes: &[u8], at: usize, limit: Offset) -> Option<Valid> {
+    let rest = bytes.get(at..)?;
+    if *rest.get(MAGIC_AT)? != MAGIC || rest.len() < HEADER_BYTES {
+        return None;
+    }
+    let total = BatchHeader::read(rest)?.total_bytes()?;
+    let header = batch::verify(rest.get(..total)?).ok()?;
+    (header.last_offset_delta >= 0 && header.last_offset() < limit).then_some(Valid { at, total, header })
+}
+
+/// The batch whose leader epoch must be that of a neighbour for the interval to fit.
+fn odd_epoch(batches: &[Valid], end: &IndexEntry, bytes: &[u8]) -> Option<DamagedSpan> {
+    let epochs: Vec<LeaderEpoch> = batches.iter().map(|batch| batch.header.leader_epoch).collect();
+    for (number, batch) in batches.iter().enumerate() {
+        let before = number.checked_sub(1).map(|before| epochs[before]);
+        let after = epochs.get(number + 1).copied();
+        let others = [before, after, Some(batch.header.leader_epoch - 1), Some(0)];
+        let fits = |epoch: LeaderEpoch| crc_with_epoch(bytes, batch.at, epoch) == end.interval_crc;
+        if others.into_iter().flatten().any(fits) {
+            let header = &batch.header;
+            return Some(span(
+                batch.at,
+                batch.at + batch.total,
+                header.base_offset,
+                header.last_offset() + 1,
+            ));
+        }
+    }
+    None
+}
+
+fn crc_with_epoch(bytes: &[u8], batch_at: usize, epoch: LeaderEpoch) -> u32 {
+    let at = batch_at + LEADER_EPOCH_AT;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..at]);
+    hasher.update(&epoch.to_be_bytes());
+    hasher.update(&bytes[at + 4..]);
+    hasher.finalize()
+}

@@ -1,0 +1,298 @@
+//! A segment: its log file, its side files, and which of its bytes were checked since it was opened.
+//!
+//! A sealed segment opens its side files at first use and rebuilds them from the log when they are not true. An index
+//! interval is checked against its CRC the first time that it is read after opening; what fails is looked at closely, so that
+//! the error names just the offsets that are damaged.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::damage;
+use super::footer::Footer;
+use super::offset_index::{Interval, OffsetIndex};
+use super::scan::{DamagedSpan, Scan, ScanPoint};
+use super::side_file::SegmentId;
+use super::tally::Tally;
+use super::time_index::TimeIndex;
+use crate::base::offset::NO_EPOCH;
+use crate::base::{BytePosition, Offset, Timestamp};
+use crate::env::Disk;
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at};
+use crate::env::files::{CachedFile, FileCache};
+
+/// The side files of an open segment.
+#[derive(Debug)]
+pub struct Side {
+    /// Offsets to positions.
+    pub index: OffsetIndex,
+    /// Timestamps to offsets.
+    pub time: TimeIndex,
+    /// Set once the segment is sealed.
+    pub footer: Mutex<Option<Footer>>,
+}
+
+/// One segment of a log.
+pub struct Segment {
+    id: SegmentId,
+    folder: PathBuf,
+    files: FileCache,
+    log: CachedFile,
+    /// Bytes of the log file that readers may use.
+    len: AtomicU64,
+    /// One past the last offset that readers may use.
+    end_offset: AtomicI64,
+    side: RwLock<Option<Arc<Side>>>,
+    /// Bit n: interval n fits its CRC.
+    checked: Mutex<Vec<u64>>,
+}
+
+/// Name of a segment's file, such as `00000000000000000042.index`.
+pub fn file_name(base_offset: Offset, ending: &str) -> String {
+    format!("{base_offset:020}.{ending}")
+}
+
+impl Segment {
+    /// A segment over files that exist or are about to.
+    pub fn new(files: &FileCache, folder: &Path, id: SegmentId, len: u64, end_offset: Offset) -> Self {
+        let log = files.file(&folder.join(file_name(id.base_offset, "log")), OpenMode::Write);
+        Self {
+            id,
+            folder: folder.to_owned(),
+            files: files.clone(),
+            log,
+            len: AtomicU64::new(len),
+            end_offset: AtomicI64::new(end_offset),
+            side: RwLock::new(None),
+            checked: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Makes the files of an empty segment. Names and bytes are not durable yet.
+    pub fn create(
+        disk: &dyn Disk,
+        files: &FileCache,
+        folder: &Path,
+        id: SegmentId,
+        now_ms: Timestamp,
+    ) -> DiskResult<Self> {
+        let segment = Self::new(files, folder, id, 0, id.base_offset);
+        for ending in ["log", "index", "timeindex"] {
+            let path = segment.path(ending);
+            remove_if_there(disk, &path)?;
+            disk.open(&path, OpenMode::CreateNew)?;
+        }
+        let index = OffsetIndex::create(segment.side_file("index"), id, now_ms, false)?;
+        let time = TimeIndex::create(segment.side_file("timeindex"), id, now_ms, false)?;
+        segment.set_side(Side { index, time, footer: Mutex::new(None) });
+        Ok(segment)
+    }
+
+    /// First offset.
+    pub fn base_offset(&self) -> Offset {
+        self.id.base_offset
+    }
+
+    /// Which segment of which log.
+    pub fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    /// One past the last offset.
+    pub fn end_offset(&self) -> Offset {
+        self.end_offset.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the log file.
+    pub fn len(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets readers see what was written up to here.
+    pub fn publish(&self, len: u64, end_offset: Offset) {
+        self.len.store(len, Ordering::Release);
+        self.end_offset.store(end_offset, Ordering::Release);
+    }
+
+    /// Offsets of the segment stay below this: an index holds them in 31 bits.
+    pub fn offset_limit(&self) -> Offset {
+        self.id.base_offset.saturating_add(i64::from(i32::MAX))
+    }
+
+    /// The log file.
+    pub fn log(&self) -> &CachedFile {
+        &self.log
+    }
+
+    /// Path of the file with this ending.
+    pub fn path(&self, ending: &str) -> PathBuf {
+        self.folder.join(file_name(self.id.base_offset, ending))
+    }
+
+    /// A handle on a side file.
+    pub fn side_file(&self, ending: &str) -> CachedFile {
+        self.files.file(&self.path(ending), OpenMode::Write)
+    }
+
+    /// Gives the segment its side files.
+    pub fn set_side(&self, side: Side) -> Arc<Side> {
+        let side = Arc::new(side);
+        *self.side.write() = Some(side.clone());
+        side
+    }
+
+    /// The side files; opened, and rebuilt when they are not true, at first use of a sealed segment.
+    pub fn side(&self, disk: &dyn Disk) -> DiskResult<Arc<Side>> {
+        if let Some(side) = &*self.side.read() {
+            return Ok(side.clone());
+        }
+        let mut slot = self.side.write();
+        if let Some(side) = &*slot {
+            return Ok(side.clone());
+        }
+        let side = Arc::new(match self.open_sealed_side()? {
+            Some(side) => side,
+            None => self.rebuild_side(disk)?,
+        });
+        *slot = Some(side.clone());
+        Ok(side)
+    }
+
+    /// The footer, when the segment is sealed and its side files are open.
+    pub fn footer_if_open(&self) -> Option<Footer> {
+        self.side.read().as_ref().and_then(|side| *side.footer.lock())
+    }
+
+    fn open_sealed_side(&self) -> DiskResult<Option<Side>> {
+        let opened =
+            not_found_is_none(OffsetIndex::open_sealed(self.side_file("index"), self.id, self.len()))?;
+        let Some((index, footer)) = opened.flatten() else { return Ok(None) };
+        let time =
+            not_found_is_none(TimeIndex::open(self.side_file("timeindex"), self.id, footer.end_offset))?;
+        let Some(time) = time.flatten() else { return Ok(None) };
+        self.end_offset.store(footer.end_offset, Ordering::Release);
+        Ok(Some(Side { index, time, footer: Mutex::new(Some(footer)) }))
+    }
+
+    /// Makes both side files anew from the log file. Offsets below the next segment that can't be read are told to readers as
+    /// damaged. Cost: reads the whole segment.
+    fn rebuild_side(&self, disk: &dyn Disk) -> DiskResult<Side> {
+        tracing::warn!(path = %self.path("index").display(), "side files are missing or not true, rebuilding them");
+        let modified_ms = disk.stat(&self.path("log"))?.map_or(0, |entry| entry.modified_ms);
+        for ending in ["index", "timeindex"] {
+            let path = self.path(ending);
+            if disk.stat(&path)?.is_none() {
+                disk.open(&path, OpenMode::CreateNew)?;
+            }
+        }
+        let index = OffsetIndex::create(self.side_file("index"), self.id, modified_ms, true)?;
+        let time = TimeIndex::create(self.side_file("timeindex"), self.id, modified_ms, true)?;
+        let mut tally = Tally::empty(self.id.base_offset, modified_ms, NO_EPOCH);
+        let start = ScanPoint { position: 0, offset: self.id.base_offset, epoch: NO_EPOCH };
+        self.tally_from(start, &index, &time, &mut tally)?;
+        let footer = tally.close(&index, &time);
+        index.persist()?;
+        time.persist()?;
+        index.file().sync()?;
+        time.file().sync()?;
+        index.seal(&footer)?;
+        Ok(Side { index, time, footer: Mutex::new(Some(footer)) })
+    }
+
+    /// Walks the log file from `start` to its end and tallies it, damaged spans included.
+    pub fn tally_from(
+        &self,
+        start: ScanPoint,
+        index: &OffsetIndex,
+        time: &TimeIndex,
+        tally: &mut Tally,
+    ) -> DiskResult<Vec<DamagedSpan>> {
+        let file = self.log.get()?;
+        let (len, end_offset) = (self.len(), self.end_offset());
+        let mut scan = Scan::new(&*file, start, len, end_offset.min(self.offset_limit()));
+        let mut damage = Vec::new();
+        loop {
+            while let Some((header, _, bytes)) = scan.next_batch()? {
+                tally.add(index, time, &header, [bytes, &[]]);
+            }
+            if scan.point().position >= len {
+                break;
+            }
+            let span = scan.skip_damage()?;
+            tally.add_damage(index, span.end, span.end_offset.unwrap_or(end_offset));
+            damage.push(span);
+        }
+        if tally.end_offset < end_offset {
+            let span = DamagedSpan {
+                start: len,
+                end: len,
+                first_offset: tally.end_offset,
+                end_offset: Some(end_offset),
+            };
+            tally.add_damage(index, len, end_offset);
+            damage.push(span);
+        }
+        Ok(damage)
+    }
+
+    /// Notes that an interval needs no check: this process wrote it.
+    pub fn mark_checked(&self, interval: u64) {
+        let mut checked = self.checked.lock();
+        let word = (interval / 64) as usize;
+        if checked.len() <= word {
+            checked.resize(word + 1, 0);
+        }
+        checked[word] |= 1 << (interval % 64);
+    }
+
+    fn is_checked(&self, interval: u64) -> bool {
+        let checked = self.checked.lock();
+        checked.get((interval / 64) as usize).is_some_and(|word| word & (1 << (interval % 64)) != 0)
+    }
+
+    /// Checks `bytes`, the whole of `interval`, unless that was done since opening. Returns what is damaged.
+    pub fn check_interval(&self, interval: &Interval, bytes: &[u8]) -> Vec<DamagedSpan> {
+        // The interval that is still being written has no CRC yet; recovery read it, or this process wrote it.
+        let Some(end) = interval.end else { return Vec::new() };
+        if self.is_checked(interval.number) {
+            return Vec::new();
+        }
+        let whole = bytes.len() as u64 == end.position - interval.start;
+        if whole && crc32fast::hash(bytes) == end.interval_crc {
+            self.mark_checked(interval.number);
+            return Vec::new();
+        }
+        damage::assess(interval, &end, bytes)
+    }
+}
+
+fn not_found_is_none<T>(result: DiskResult<T>) -> DiskResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file when it is there.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Reads `count` bytes of a log file at `position`; fewer when the file is shorter.
+pub fn read_log(log: &CachedFile, position: BytePosition, count: usize) -> DiskResult<Vec<u8>> {
+    let mut bytes = vec![0u8; count];
+    let got = read_full_at(&*log.get()?, &mut bytes, position)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}

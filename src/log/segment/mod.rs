@@ -1,0 +1,16 @@
+//! One segment of a log: `<base offset, 20 digits>.log` with its side files.
+//!
+//! Reading order: [`side_file`] (what side files share), [`offset_index`], [`time_index`], [`footer`], then [`file`],
+//! which puts them together.
+
+pub mod damage;
+pub mod file;
+pub mod footer;
+pub mod offset_index;
+pub mod scan;
+pub mod side_file;
+pub mod tally;
+pub mod time_index;
+
+pub use file::Segment;
+pub use footer::Footer;

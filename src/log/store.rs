@@ -1,0 +1,192 @@
+//! All logs of a data directory: their opening, their common committer, the clean stop.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use super::errors::OpenError;
+use super::flush::committer::{Committer, write_snapshot};
+use super::flush::journal::{DurablePoint, Journal, LastRun};
+use super::partition_log::{LogSpec, PartitionLog};
+use super::recovery;
+use super::shared::Shared;
+use crate::base::TopicPartition;
+use crate::env::disk::DiskResult;
+use crate::env::files::FileCache;
+use crate::env::{DiskError, Env, threads};
+
+const JOURNAL_FILE: &str = "flush-journal";
+
+/// Bounds of a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// User appends are refused with DISK_FULL while fewer bytes are free.
+    pub disk_reserve_bytes: u64,
+    /// Files kept open at most.
+    pub open_files_max: usize,
+}
+
+/// All logs of a data directory.
+pub struct LogStore {
+    shared: Arc<Shared>,
+    committer: Arc<Committer>,
+    logs: Mutex<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    last_run: LastRun,
+}
+
+impl LogStore {
+    /// Opens the flush journal of a data directory, made when missing. Opens no log.
+    pub fn open(env: Env, data_dir: &Path, options: StoreOptions) -> Result<Arc<Self>, OpenError> {
+        let journal = Journal::open(env.disk.clone(), &data_dir.join(JOURNAL_FILE))?;
+        let last_run = journal.last_run();
+        let files = FileCache::new(env.disk.clone(), options.open_files_max.max(16));
+        let shared = Shared::new(env, files, data_dir.to_owned(), options.disk_reserve_bytes);
+        shared.check_space();
+        let committer = Arc::new(Committer::new(shared.clone(), journal));
+        let (logs, threads) = (Mutex::default(), Mutex::default());
+        Ok(Arc::new(Self { shared, committer, logs, threads, last_run }))
+    }
+
+    /// How the last run ended.
+    pub fn last_run(&self) -> LastRun {
+        self.last_run
+    }
+
+    /// Whether the last run stopped with everything flushed, so that no leader epoch need rise.
+    pub fn was_clean(&self) -> bool {
+        self.last_run == LastRun::Clean
+    }
+
+    /// Runs the committer and the writer in threads of their own. Without it, [`Committer::round`] is called by hand.
+    pub fn start_threads(&self) -> io::Result<()> {
+        let (committer, shared) = (self.committer.clone(), self.shared.clone());
+        let mut handles = self.threads.lock();
+        handles.push(threads::spawn("committer", move || committer.run())?);
+        handles.push(threads::spawn("writer", move || shared.writer_queue.run())?);
+        Ok(())
+    }
+
+    /// The committer.
+    pub fn committer(&self) -> &Arc<Committer> {
+        &self.committer
+    }
+
+    /// Notes, durably, that this run may append from now on.
+    pub fn mark_started(&self) -> DiskResult<()> {
+        self.committer.journal().lock().note_started()
+    }
+
+    /// Opens a log whose folder exists. May block.
+    pub fn open_log(&self, spec: LogSpec) -> Result<Arc<PartitionLog>, OpenError> {
+        if let Some(log) = self.logs.lock().get(&spec.id) {
+            return Ok(log.clone());
+        }
+        let id = spec.id;
+        let point = self.committer.journal().lock().point(&id);
+        let recovered = recovery::open(&self.shared, &spec, point)?;
+        let writer = &recovered.writer;
+        let noted = DurablePoint {
+            segment_base: writer.active.base_offset(),
+            position: writer.tally.position,
+            flushed: writer.tally.end_offset,
+            clean_crc: None,
+        };
+        {
+            let mut journal = self.committer.journal().lock();
+            journal.note(&[(id, noted)])?;
+            if point.is_none() {
+                // A log that the journal does not name can't be told from one whose point was lost.
+                journal.sync()?;
+            }
+        }
+        let log = PartitionLog::new(self.shared.clone(), spec, recovered);
+        Ok(self.logs.lock().entry(id).or_insert(log).clone())
+    }
+
+    /// Closes a log that is about to be deleted and forgets its durable point.
+    pub fn close_log(&self, id: TopicPartition) {
+        if let Some(log) = self.logs.lock().remove(&id) {
+            log.close();
+        }
+        if let Err(error) = self.committer.journal().lock().forget(id) {
+            tracing::warn!(%error, "can't note in the flush journal that a log is gone");
+        }
+    }
+
+    /// Rolls by time, applies retention, looks at the free space. Call it every second or so, off the shards.
+    pub fn housekeeping(&self) {
+        self.shared.check_space();
+        let logs: Vec<_> = self.logs.lock().values().cloned().collect();
+        logs.iter().for_each(|log| log.housekeep());
+    }
+
+    /// Refuses further appends, flushes every log and notes the clean stop. True when every flush held; else the next start recovers.
+    pub fn stop(&self) -> bool {
+        let logs: Vec<_> = self.logs.lock().values().cloned().collect();
+        self.shared.writer_queue.stop();
+        logs.iter().for_each(|log| log.drain());
+        self.committer.round(true);
+        logs.iter().for_each(|log| log.close());
+        self.shared.dirty.stop();
+        for thread in self.threads.lock().drain(..) {
+            let _ = thread.join();
+        }
+        self.committer.round(true);
+        match self.note_clean(&logs) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "stop is not clean: the next start looks at every log's end");
+                false
+            }
+        }
+    }
+
+    fn note_clean(&self, logs: &[Arc<PartitionLog>]) -> Result<(), DiskError> {
+        let mut points = Vec::with_capacity(logs.len());
+        for log in logs {
+            points.push((log.id(), log.clean_point()?));
+        }
+        let mut journal = self.committer.journal().lock();
+        journal.note(&points)?;
+        journal.note_clean()
+    }
+}
+
+impl PartitionLog {
+    /// Writes down what a clean start needs, and gives the point to be noted. Errors: something is not flushed.
+    fn clean_point(&self) -> DiskResult<DurablePoint> {
+        let writer = self.writer.lock();
+        let not_flushed = || DiskError {
+            kind: crate::env::DiskErrorKind::Io,
+            operation: "flush",
+            path: self.folder.clone(),
+            detail: self.offline_reason().unwrap_or_else(|| "bytes are not flushed".to_owned()),
+        };
+        if self.offsets().flushed < writer.tally.end_offset || self.offline_reason().is_some() {
+            return Err(not_flushed());
+        }
+        writer.side.index.persist()?;
+        writer.side.time.persist()?;
+        writer.side.index.file().sync()?;
+        writer.side.time.file().sync()?;
+        if writer.bytes_since_snapshot > 0 {
+            write_snapshot(
+                self.shared.disk(),
+                &self.folder,
+                writer.tally.end_offset,
+                &writer.producers.encode(),
+            )?;
+        }
+        Ok(DurablePoint {
+            segment_base: writer.active.base_offset(),
+            position: writer.tally.position,
+            flushed: writer.tally.end_offset,
+            clean_crc: Some(writer.tally.open_interval_crc()),
+        })
+    }
+}

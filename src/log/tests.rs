@@ -1,0 +1,451 @@
+//! The log on the in-memory disk: appends, rolls, reads, restarts, faults.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::errors::{AppendError, ReadError};
+use super::*;
+use crate::base::{Offset, TopicId, TopicPartition};
+use crate::config::{FlushMode, TopicConfig};
+use crate::env::sim_disk::{Effect, Fault, OpKind, SimOptions, ends_with};
+use crate::env::{Disk, Env, Rng, SimClock, SimDisk};
+use crate::record::builder::{NewRecord, ProducerFields};
+use crate::record::validate::Rules;
+use crate::record::{BatchBuilder, Codec, RecordBatch, ValidBatch};
+
+const ID: TopicPartition = TopicPartition { topic_id: TopicId([9; 16]), partition: 0 };
+const START_MS: i64 = 1_700_000_000_000;
+
+struct World {
+    disk: SimDisk,
+    clock: SimClock,
+    store: Arc<LogStore>,
+    log: Arc<PartitionLog>,
+}
+
+fn spec(config: &TopicConfig, leader_epoch: i32) -> LogSpec {
+    let topic = Arc::from("t");
+    LogSpec { id: ID, topic, config: config.clone(), leader_epoch, trim_offset: 0, internal: false }
+}
+
+fn open(disk: &SimDisk, clock: &SimClock, config: &TopicConfig, epoch: i32) -> World {
+    let rng = Arc::new(Rng::seeded(1));
+    let env = Env { disk: Arc::new(disk.clone()), clock: Arc::new(clock.clone()), rng };
+    let options = StoreOptions { disk_reserve_bytes: 0, open_files_max: 64 };
+    let store = LogStore::open(env, Path::new("d"), options).expect("opens");
+    store.mark_started().expect("starts");
+    let log = store.open_log(spec(config, epoch)).expect("opens");
+    World { disk: disk.clone(), clock: clock.clone(), store, log }
+}
+
+fn fresh(config: &TopicConfig) -> World {
+    let disk = SimDisk::new(SimOptions { block_bytes: 64, sector_bytes: 16, ..SimOptions::default() });
+    disk.create_dir(Path::new("d")).unwrap();
+    disk.create_dir(Path::new("d/t-0")).unwrap();
+    disk.sync_file_system(Path::new("d")).unwrap();
+    open(&disk, &SimClock::new(START_MS), config, 0)
+}
+
+impl World {
+    fn killed(&self, config: &TopicConfig, epoch: i32) -> World {
+        open(&self.disk.kill(), &self.clock, config, epoch)
+    }
+
+    fn append(&self, values: &[&str]) -> Result<Appended, AppendError> {
+        self.append_as(values, ProducerFields::NONE, START_MS)
+    }
+
+    fn append_as(
+        &self,
+        values: &[&str],
+        producer: ProducerFields,
+        timestamp: i64,
+    ) -> Result<Appended, AppendError> {
+        self.log.append(batch(values, producer, timestamp)).peek().expect("the caller drains")
+    }
+
+    fn flush(&self) {
+        self.store.committer().round(true);
+    }
+
+    fn read_all(&self, from: Offset) -> Result<Vec<(Offset, String)>, ReadError> {
+        let mut out = Vec::new();
+        let mut next = from;
+        loop {
+            let slice = self.log.read(next, self.log.offsets().high_watermark, 200, Wait::Allowed)?;
+            if slice.bytes.is_empty() {
+                return Ok(out);
+            }
+            let mut rest = slice.bytes;
+            while let Some(batch) = RecordBatch::take_first(&mut rest).expect("whole batches") {
+                for record in batch.records(1 << 20).expect("valid").iter() {
+                    let record = record.expect("valid");
+                    if record.offset >= next {
+                        let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
+                        out.push((record.offset, value));
+                    }
+                }
+            }
+            next = slice.next_offset;
+        }
+    }
+
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let names = self.disk.list(Path::new("d/t-0")).unwrap();
+        let found = names.into_iter().filter(|entry| entry.name.ends_with(ending));
+        found.map(|entry| Path::new("d/t-0").join(entry.name)).collect()
+    }
+}
+
+fn batch(values: &[&str], producer: ProducerFields, timestamp: i64) -> ValidBatch {
+    let mut builder = BatchBuilder::new();
+    for value in values {
+        let record = NewRecord { key: None, value: Some(value.as_bytes()), headers: &[], timestamp };
+        builder.append(&record).unwrap();
+    }
+    let rules = Rules {
+        max_batch_bytes: 1 << 20,
+        now_ms: START_MS,
+        timestamp_after_max_ms: i64::MAX,
+        max_decompressed_bytes: 1 << 20,
+    };
+    ValidBatch::build(&mut builder, Codec::None, producer, &rules).unwrap()
+}
+
+fn expect(range: std::ops::Range<Offset>) -> Vec<(Offset, String)> {
+    range.map(|offset| (offset, format!("v{offset}"))).collect()
+}
+
+fn append_numbered(world: &World, count: Offset) {
+    for _ in 0..count {
+        let value = format!("v{}", world.log.offsets().log_end);
+        world.append(&[&value]).unwrap();
+    }
+}
+
+fn small_segments() -> TopicConfig {
+    TopicConfig { segment_bytes: 300, ..TopicConfig::default() }
+}
+
+#[test]
+fn appended_records_are_read_back_once_flushed() {
+    let world = fresh(&TopicConfig::default());
+    assert_eq!(world.append(&["v0", "v1"]).unwrap().base_offset, 0);
+    assert_eq!(world.append(&["v2"]).unwrap().base_offset, 2);
+    assert_eq!(world.read_all(0).unwrap(), vec![], "nothing is shown before it is flushed");
+    let mut wait = world.log.wait_high_watermark(3);
+    assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    world.flush();
+    assert!(matches!(Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(_))));
+    assert_eq!(world.read_all(0).unwrap(), expect(0..3));
+    assert_eq!(world.read_all(1).unwrap(), expect(1..3));
+    assert!(matches!(
+        world.log.read(4, 9, 1, Wait::Allowed),
+        Err(ReadError::OutOfRange { start: 0, end: 3 })
+    ));
+}
+
+#[test]
+fn at_flush_os_records_are_shown_at_once() {
+    let world = fresh(&TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() });
+    append_numbered(&world, 3);
+    assert_eq!(world.read_all(0).unwrap(), expect(0..3));
+    assert_eq!(world.log.offsets().flushed, 0);
+}
+
+#[test]
+fn segments_roll_by_size_and_everything_survives_a_kill() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 20);
+    world.flush();
+    assert!(world.log.size().segment_count > 4);
+    assert_eq!(world.read_all(0).unwrap(), expect(0..20));
+    let again = world.killed(&small_segments(), 1);
+    assert_eq!(again.read_all(0).unwrap(), expect(0..20));
+    assert_eq!(again.log.leader_epoch(), 1);
+    assert_eq!(again.append(&["v20"]).unwrap().base_offset, 20);
+    again.flush();
+    assert_eq!(again.read_all(17).unwrap(), expect(17..21));
+    assert_eq!(again.log.end_of_epoch(0), (0, 20));
+    assert_eq!(again.log.end_of_epoch(1), (1, 21));
+}
+
+#[test]
+fn a_clean_stop_is_opened_without_reading_the_log() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 50);
+    assert!(world.store.stop());
+    let disk = world.disk.kill();
+    disk.fail(Fault::on(OpKind::Read, |path| path.to_string_lossy().contains("0000000000.log"), Effect::Io));
+    let again = open(&disk, &world.clock, &small_segments(), 0);
+    assert!(again.store.was_clean());
+    disk.clear_faults();
+    assert_eq!(again.read_all(0).unwrap(), expect(0..50));
+    append_numbered(&again, 5);
+    again.flush();
+    let third = again.killed(&small_segments(), 1);
+    assert!(!third.store.was_clean());
+    assert_eq!(third.read_all(0).unwrap(), expect(0..55));
+}
+
+#[test]
+fn segments_roll_by_time() {
+    let config = TopicConfig { segment_ms: 1_000, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 2);
+    world.clock.advance(Duration::from_millis(1_500));
+    append_numbered(&world, 1);
+    assert_eq!(world.log.size().segment_count, 2);
+    world.clock.advance(Duration::from_millis(1_500));
+    world.store.housekeeping();
+    assert_eq!(world.log.size().segment_count, 3, "a quiet segment rolls as well");
+    world.flush();
+    assert_eq!(world.read_all(0).unwrap(), expect(0..3));
+}
+
+#[test]
+fn retention_by_time_empties_a_quiet_log_and_keeps_its_end() {
+    let config = TopicConfig { retention_ms: 5_000, segment_bytes: 300, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 10);
+    world.flush();
+    world.clock.advance(Duration::from_secs(6));
+    world.store.housekeeping();
+    assert_eq!(world.log.offsets().log_start, 10);
+    assert_eq!(world.log.size(), LogSize { segment_count: 1, size_bytes: 0 });
+    for again in [world.killed(&config, 1), {
+        world.flush();
+        world.killed(&config, 1)
+    }] {
+        assert_eq!(again.log.offsets().log_start, 10, "the end is never lost");
+        assert_eq!(again.append(&["v10"]).unwrap().base_offset, 10);
+    }
+}
+
+#[test]
+fn retention_by_size_keeps_the_newest_segments() {
+    let config = TopicConfig { retention_bytes: 600, segment_bytes: 300, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 40);
+    world.flush();
+    world.store.housekeeping();
+    let size = world.log.size().size_bytes;
+    assert!((600..900).contains(&size), "{size}");
+    let start = world.log.offsets().log_start;
+    assert_eq!(world.read_all(start).unwrap(), expect(start..40));
+    assert!(matches!(world.log.read(0, 40, 1, Wait::Allowed), Err(ReadError::OutOfRange { .. })));
+}
+
+#[test]
+fn a_trim_moves_the_start_and_unlinks_whole_segments() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 20);
+    world.flush();
+    let before = world.log.size().segment_count;
+    assert_eq!(world.log.trim(7).unwrap(), 7);
+    assert!(world.log.size().segment_count < before);
+    assert_eq!(world.read_all(7).unwrap(), expect(7..20));
+    assert!(matches!(world.read_all(6), Err(ReadError::OutOfRange { start: 7, .. })));
+    assert_eq!(world.log.trim(i64::MAX).unwrap(), 20);
+    assert_eq!(world.log.size(), LogSize { segment_count: 1, size_bytes: 0 });
+    append_numbered(&world, 1);
+    world.flush();
+    assert_eq!(world.read_all(20).unwrap(), expect(20..21));
+}
+
+#[test]
+fn duplicates_are_answered_and_gaps_refused_also_after_a_restart() {
+    let world = fresh(&small_segments());
+    let from = |base_sequence| ProducerFields { producer_id: 5, producer_epoch: 0, base_sequence };
+    for n in 0..8 {
+        world.append_as(&[&format!("v{n}")], from(n), START_MS).unwrap();
+    }
+    world.flush();
+    for world in [&world, &world.killed(&small_segments(), 1)] {
+        let again = world.append_as(&["v6"], from(6), START_MS).unwrap();
+        assert_eq!((again.base_offset, again.duplicate), (6, true));
+        assert!(matches!(
+            world.append_as(&["v9"], from(9), START_MS),
+            Err(AppendError::OutOfOrderSequence { expected: 8, got: 9, .. })
+        ));
+        assert_eq!(world.read_all(0).unwrap(), expect(0..8));
+    }
+}
+
+#[test]
+fn a_short_write_goes_on_and_a_failed_one_is_taken_back() {
+    let world = fresh(&TopicConfig::default());
+    append_numbered(&world, 1);
+    world.disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::ShortWrite(5)));
+    append_numbered(&world, 1);
+    world.disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::ShortWrite(7)));
+    world.disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::Full));
+    assert!(matches!(world.append(&["lost"]), Err(AppendError::DiskFull)));
+    world.disk.clear_faults();
+    append_numbered(&world, 1);
+    world.flush();
+    assert_eq!(world.read_all(0).unwrap(), expect(0..3));
+    assert_eq!(world.killed(&TopicConfig::default(), 1).read_all(0).unwrap(), expect(0..3));
+}
+
+#[test]
+fn a_failed_sync_takes_the_log_offline_and_acknowledges_nothing_past_it() {
+    let world = fresh(&TopicConfig::default());
+    append_numbered(&world, 1);
+    world.flush();
+    append_numbered(&world, 1);
+    world.disk.fail(Fault::on(OpKind::SyncData, ends_with(".log"), Effect::LoseSync));
+    let mut wait = world.log.wait_high_watermark(2);
+    world.flush();
+    let outcome = Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(outcome, Poll::Ready(Err(AppendError::Unknown(_)))));
+    assert_eq!(world.log.offsets().high_watermark, 1);
+    assert!(matches!(world.append(&["x"]), Err(AppendError::Offline(_))));
+    assert!(matches!(world.read_all(0), Err(ReadError::Offline(_))));
+    world.flush();
+    assert!(!world.store.stop(), "a stop after a failed sync is not clean");
+    let cut = open(&world.disk.crash(|_| false, None), &world.clock, &TopicConfig::default(), 1);
+    assert_eq!(cut.read_all(0).unwrap(), expect(0..1));
+}
+
+#[test]
+fn a_torn_tail_is_set_aside_not_destroyed() {
+    let config = TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 4);
+    world.flush();
+    append_numbered(&world, 3);
+    let log = &world.files(".log")[0];
+    let len = world.disk.current_bytes(log).unwrap().len() as u64;
+    let disk = world.disk.kill();
+    disk.flip_bit(log, len - 80, 3).unwrap();
+    let again = open(&disk, &world.clock, &config, 1);
+    assert_eq!(again.read_all(0).unwrap(), expect(0..5));
+    assert_eq!(again.files(&format!("cut-{START_MS}")).len(), 1);
+    append_numbered(&again, 2);
+    assert_eq!(again.read_all(0).unwrap(), expect(0..7));
+}
+
+#[test]
+fn damage_below_the_durable_point_is_told_and_everything_else_served() {
+    let config = TopicConfig::default();
+    let world = fresh(&config);
+    append_numbered(&world, 200);
+    world.flush();
+    let log = &world.files(".log")[0];
+    let len = world.disk.current_bytes(log).unwrap().len() as u64;
+    let batch_bytes = len / 200;
+    for (batch, byte) in
+        [(0, 0), (50, 3), (50, 9), (50, 14), (50, 16), (50, 18), (50, 70), (199, 2), (199, 72)]
+    {
+        for clean in [false, true] {
+            let world = if clean { killed_clean(&world, &config) } else { world.disk.kill() };
+            world.flip_bit(log, batch * batch_bytes + byte, 2).unwrap();
+            let again = open(&world, &SimClock::new(START_MS), &config, 1);
+            let mut served = Vec::new();
+            let mut damaged = 0;
+            let mut next = 0;
+            while next < 200 {
+                match again.log.read(next, again.log.offsets().high_watermark, 1, Wait::Allowed) {
+                    Ok(slice) => {
+                        let batch = RecordBatch::parse(slice.bytes).expect("only valid batches are served");
+                        assert_eq!(batch.header().base_offset, next);
+                        served.push(next);
+                        next = slice.next_offset;
+                    }
+                    Err(ReadError::Damaged { first, end }) => {
+                        assert!(first <= next && next < end && end <= 200, "{first}..{end} at {next}");
+                        damaged += end - next;
+                        next = end;
+                    }
+                    Err(other) => panic!("batch {batch} byte {byte}: {other}"),
+                }
+            }
+            assert!(damaged >= 1 && served.len() as i64 + damaged == 200, "batch {batch} byte {byte}");
+            assert_eq!(damaged, 1, "batch {batch} byte {byte}");
+            assert_eq!(again.append(&["new"]).unwrap().base_offset, 200);
+        }
+    }
+}
+
+fn killed_clean(world: &World, config: &TopicConfig) -> SimDisk {
+    let again = open(&world.disk.kill(), &SimClock::new(START_MS), config, 0);
+    assert!(again.store.stop());
+    again.disk.kill()
+}
+
+#[test]
+fn an_undamaged_log_answers_the_same_without_its_side_files() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 30);
+    assert!(world.store.stop());
+    for ending in ["index", "timeindex", "snapshot", "leader-epochs"] {
+        let disk = world.disk.kill();
+        for path in world.files(ending) {
+            disk.remove_file(&path).unwrap();
+        }
+        let again = open(&disk, &world.clock, &small_segments(), 0);
+        assert_eq!(again.read_all(0).unwrap(), expect(0..30), "{ending}");
+        assert_eq!(again.log.offset_for_timestamp(START_MS).unwrap().map(|found| found.offset), Some(0));
+    }
+}
+
+#[test]
+fn timestamps_are_found_in_whatever_order_they_came() {
+    let world = fresh(&small_segments());
+    let stamps = [50, 10, 40, 90, 20, 70, 95, 30, 95, 60];
+    for (n, stamp) in stamps.iter().enumerate() {
+        world.append_as(&[&format!("v{n}")], ProducerFields::NONE, *stamp).unwrap();
+    }
+    world.flush();
+    for at in 0..100 {
+        let expected = stamps.iter().position(|stamp| *stamp >= at).map(|n| n as Offset);
+        let found = world.log.offset_for_timestamp(at).unwrap().map(|found| found.offset);
+        assert_eq!(found, expected, "timestamp {at}");
+    }
+    assert_eq!(world.log.offset_of_max_timestamp().unwrap().map(|found| found.offset), Some(6));
+}
+
+#[test]
+fn a_missing_journal_cuts_nothing() {
+    let config = TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 10);
+    let log = &world.files(".log")[0];
+    let len = world.disk.current_bytes(log).unwrap().len() as u64;
+    let disk = world.disk.kill();
+    disk.remove_file(Path::new("d/flush-journal")).unwrap();
+    disk.flip_bit(log, len - 3, 0).unwrap();
+    let again = open(&disk, &world.clock, &config, 1);
+    assert!(again.files("cut").is_empty());
+    assert_eq!(again.disk.current_bytes(log).unwrap().len() as u64, len);
+    assert!(matches!(again.read_all(9), Err(ReadError::Damaged { first: 9, .. })));
+    let appended = again.append(&["next"]).unwrap();
+    assert!(appended.base_offset >= 10 && appended.leader_epoch == 1);
+}
+
+#[test]
+fn a_lost_segment_below_the_durable_point_is_damage_not_an_earlier_end() {
+    let world = fresh(&TopicConfig::default());
+    append_numbered(&world, 10);
+    world.flush();
+    let disk = world.disk.kill();
+    let log = &world.files(".log")[0];
+    let file = disk.open(log, crate::env::disk::OpenMode::Write).unwrap();
+    file.set_len(file.len().unwrap() / 2).unwrap();
+    drop(file);
+    let again = open(&disk, &world.clock, &TopicConfig::default(), 1);
+    assert_eq!(again.log.offsets().log_end, 10);
+    let kept = again.log.read(0, 10, 1 << 20, Wait::Allowed).unwrap().next_offset;
+    assert!((4..6).contains(&kept));
+    assert!(matches!(again.read_all(kept), Err(ReadError::Damaged { first, end: 10 }) if first == kept));
+    assert_eq!(again.append(&["v10"]).unwrap().base_offset, 10);
+    again.flush();
+    assert_eq!(again.read_all(10).unwrap(), expect(10..11));
+    let third = again.killed(&TopicConfig::default(), 2);
+    assert!(matches!(third.read_all(kept), Err(ReadError::Damaged { first, end: 10 }) if first == kept));
+    assert_eq!(third.read_all(10).unwrap(), expect(10..11));
+}
