@@ -13,9 +13,18 @@
 //!
 //! Imports go downward only; `tests/tidy` holds them against the table in `docs/ARCHITECTURE.md`.
 
+pub mod api;
 pub mod base;
+pub mod broker;
+pub mod cli;
+pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod env;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod replica;
+
+pub use base::{Error, ErrorKind};
+pub use client::{Acks, Client, Record};

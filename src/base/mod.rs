@@ -10,11 +10,12 @@ pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod offset;
+pub mod partitioner;
 pub mod size;
 pub mod time;
 pub mod varint;
 
 pub use error::{Error, ErrorKind, Outcome};
-pub use ids::{ProducerId, TopicId, TopicPartition};
+pub use ids::{ClusterId, ProducerId, TopicId, TopicPartition};
 pub use offset::{BytePosition, LeaderEpoch, Offset};
 pub use time::Timestamp;

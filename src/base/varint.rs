@@ -6,6 +6,9 @@
 /// Bytes of the longest 64-bit varint.
 pub const VARLONG_BYTES_MAX: usize = 10;
 
+/// Bytes of the longest 32-bit varint.
+pub const VARINT_BYTES_MAX: usize = 5;
+
 /// Reads a 64-bit value at the front of `bytes` and moves `bytes` behind it. `None` when cut short or too long.
 pub fn read_varlong(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0u64;
@@ -24,7 +27,12 @@ pub fn read_varlong(bytes: &mut &[u8]) -> Option<i64> {
 
 /// Reads a 32-bit value; `None` when cut short, too long or out of range.
 pub fn read_varint(bytes: &mut &[u8]) -> Option<i32> {
-    i32::try_from(read_varlong(bytes)?).ok()
+    let mut rest = *bytes;
+    let value = i32::try_from(read_varlong(&mut rest)?).ok()?;
+    // WHY: a padded form of six bytes or more has a value that fits, but Kafka's readers refuse it.
+    let fits = bytes.len() - rest.len() <= VARINT_BYTES_MAX;
+    *bytes = rest;
+    fits.then_some(value)
 }
 
 /// Appends a 64-bit value.
@@ -70,6 +78,8 @@ mod tests {
         let mut out = Vec::new();
         write_varlong(&mut out, i64::from(i32::MAX) + 1);
         assert_eq!(read_varint(&mut &out[..]), None);
+        assert_eq!(read_varint(&mut &[0x82, 0x80, 0x80, 0x80, 0][..]), Some(1));
+        assert_eq!(read_varint(&mut &[0x82, 0x80, 0x80, 0x80, 0x80, 0][..]), None);
     }
 
     proptest! {

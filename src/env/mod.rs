@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod disk;
 pub mod files;
+pub mod process;
 pub mod real_disk;
 pub mod rng;
 pub mod sim_clock;

@@ -13,6 +13,7 @@ pub mod append;
 pub mod epoch_cache;
 pub mod errors;
 pub mod flush;
+pub mod folder;
 pub mod housekeeping;
 pub mod inbox;
 pub mod marks;

@@ -82,7 +82,7 @@ pub(super) fn decompress(packed: &[u8], max_bytes: usize) -> Result<Vec<u8>, Fau
         check_hash(&mut rest, &plain)?;
     }
     let is_whole = frame.content_bytes.is_none_or(|bytes| bytes == plain.len() as u64);
-    if is_whole { Ok(plain) } else { Err(Fault::Corrupt) }
+    if is_whole && rest.is_empty() { Ok(plain) } else { Err(Fault::Corrupt) }
 }
 
 fn read_frame(rest: &mut &[u8]) -> Option<Frame> {

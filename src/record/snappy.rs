@@ -57,7 +57,7 @@ pub(super) fn decompress(packed: &[u8], max_bytes: usize) -> Result<Vec<u8>, Fau
 /// A block begins with its plain length, which is checked before a byte is allocated for it.
 fn unpack_block(block: &[u8], plain: &mut Vec<u8>, max_bytes: usize) -> Result<(), Fault> {
     let claimed = snap::raw::decompress_len(block).map_err(|_| Fault::Corrupt)?;
-    if block.is_empty() || claimed > EXPANSION_MAX * block.len() {
+    if claimed > EXPANSION_MAX * block.len() {
         return Err(Fault::Corrupt);
     }
     let filled = plain.len();

@@ -1,5 +1,7 @@
 //! Tests of reading and writing together, and what the tests of this layer share.
 
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;

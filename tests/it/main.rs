@@ -1,3 +1,5 @@
-//! Tests.
+//! Integration tests, one binary. Modules by topic.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
-fn main() {}
+mod client;
+mod crash;

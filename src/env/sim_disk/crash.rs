@@ -36,7 +36,7 @@ impl SimDisk {
     }
 
     /// What a power cut may leave now: every subset of the waiting units when there are at most `limit_units`, else
-    /// none, all, every prefix, and `random_states` subsets drawn from `seed`. Each also with its last block torn in
+    /// none, all, and `random_states` drawn from `seed`, half of them prefixes. Each also with its last block torn in
     /// the middle, where it spans more than a sector.
     pub fn crash_states(
         &self,
@@ -64,10 +64,15 @@ fn selections(units: usize, limit: usize, random: u32, seed: u64) -> Box<dyn Ite
             (0..1u64 << units).map(move |mask| (0..units).map(|i| mask >> i & 1 == 1).collect()),
         );
     }
-    let prefixes = (0..=units).map(move |len| (0..units).map(|i| i < len).collect());
     let mut rng = fastrand::Rng::with_seed(seed);
-    let drawn = (0..random).map(move |_| (0..units).map(|_| rng.bool()).collect());
-    Box::new(prefixes.chain(drawn))
+    let mut draws: Vec<Kept> = vec![vec![false; units], vec![true; units]];
+    for number in 0..random {
+        // Every other one is a prefix, as when the device was only slow.
+        let len = rng.usize(0..=units);
+        let draw = (0..units).map(|i| if number % 2 == 0 { i < len } else { rng.bool() });
+        draws.push(draw.collect());
+    }
+    Box::new(draws.into_iter())
 }
 
 /// Carries the kept units to the device, and forgets everything else.

@@ -33,7 +33,7 @@ use crate::env::{Disk, File};
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 64;
 /// Slots of a half at least.
-const HALF_SLOTS_MIN: u32 = 4_096;
+const HALF_SLOTS_MIN: u32 = 512;
 
 /// How far a log is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -57,7 +57,7 @@ pub fn file_name(base_offset: Offset, ending: &str) -> String {
 impl Segment {
     /// A segment over files that exist or are about to.
     pub fn new(files: &FileCache, folder: &Path, id: SegmentId, len: u64, end_offset: Offset) -> Self {
-        let log = files.file(&folder.join(file_name(id.base_offset, "log")), OpenMode::Write);
+        let log = files.file(folder.join(file_name(id.base_offset, "log")), OpenMode::Write);
         Self {
             id,
             folder: folder.to_owned(),
@@ -138,7 +138,7 @@ impl Segment {
 
     /// A handle on a side file.
     pub fn side_file(&self, ending: &str) -> CachedFile {
-        self.files.file(&self.path(ending), OpenMode::Write)
+        self.files.file(self.path(ending), OpenMode::Write)
     }
 
     /// Gives the segment its side files.

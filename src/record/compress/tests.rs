@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -155,6 +157,7 @@ fn a_snappy_length_that_lies_is_refused() {
         let framed = [&b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01"[..], &length, &lying].concat();
         assert_eq!(unpack(codec, &framed), corrupt, "{claimed:?}");
     }
+    assert_eq!(unpack(codec, b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\0\0\0\0"), corrupt, "empty block");
     for length in [0, 1, 13, 15, u32::MAX] {
         let framed = [&b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01"[..], &u32::to_be_bytes(length), &honest].concat();
         assert_eq!(unpack(codec, &framed), corrupt, "{length}");
@@ -218,6 +221,9 @@ fn every_other_lz4_frame_is_refused() {
     let mut wrong_hash = lz4_frame(0x60, 0x40, &[], &whole.concat());
     wrong_hash[6] ^= 1;
     assert_eq!(unpack(Codec::Lz4, &wrong_hash), corrupt, "header checksum");
+    let too_large = Err(DecompressError::TooLarge { codec: Codec::Lz4, max_bytes: 2 });
+    let plain_block = Bytes::from(lz4_frame(0x60, 0x40, &[], &whole.concat()));
+    assert_eq!(Codec::Lz4.decompress(&plain_block, 2), too_large, "block above the caller's bound");
     let claims = read(0x68, 0x40, &u64::MAX.to_le_bytes(), &whole);
     assert_eq!(claims, Err(DecompressError::TooLarge { codec: Codec::Lz4, max_bytes: MAX }));
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -111,7 +113,7 @@ fn malformed_headers() {
     let count =
         |record_count, last_offset_delta| InvalidBatch::RecordCount { record_count, last_offset_delta };
     let codec = |id| InvalidBatch::Batch(BatchError::Codec { id });
-    let rows: [Row; 22] = [
+    let rows: [Row; 23] = [
         ("26 none", |h| h.record_count = 0, count(0, 2)),
         ("26 negative", |h| h.record_count = -1, count(-1, 2)),
         ("26 most", |h| h.record_count = i32::MAX, count(i32::MAX, 2)),
@@ -144,6 +146,11 @@ fn malformed_headers() {
             "38 epoch",
             |h| (h.producer_id, h.producer_epoch, h.base_sequence) = (0, -1, 0),
             InvalidBatch::ProducerEpoch { producer_epoch: -1 },
+        ),
+        (
+            "max timestamp above",
+            |h| h.max_timestamp += 1,
+            InvalidBatch::MaxTimestamp { header: BASE_MS + 11, records: BASE_MS + 10 },
         ),
         (
             "max timestamp",

@@ -1,0 +1,119 @@
+//! One accepted connection: counted, and closed when its peer does not begin to speak.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::env::Clock;
+use crate::env::clock::Sleep;
+
+/// Time that a peer has for its first bytes. Without it a peer that is silent keeps its place for ever, and holds a stop
+/// up to its deadline (hyper issue 4170).
+const FIRST_BYTES_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes of the HTTP/2 preface: whoever sent them has begun to speak.
+const PREFACE_BYTES: usize = 24;
+
+/// A connection that was accepted but is not yet served: it can go to another thread.
+pub struct Accepted {
+    socket: std::net::TcpStream,
+    place: OwnedSemaphorePermit,
+}
+
+impl Accepted {
+    /// Takes a connection off the runtime that accepted it; `place` is given back when it is closed.
+    ///
+    /// Errors: the socket can't be set up.
+    pub fn new(socket: TcpStream, place: OwnedSemaphorePermit) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        Ok(Self { socket: socket.into_std()?, place })
+    }
+
+    /// Puts it on the runtime that serves it.
+    ///
+    /// Errors: the runtime can't watch another socket.
+    pub fn connect(self, clock: &Arc<dyn Clock>) -> io::Result<Connection> {
+        let socket = TcpStream::from_std(self.socket)?;
+        let silence = Some(clock.sleep(FIRST_BYTES_WAIT));
+        Ok(Connection { socket, silence, preface_left: PREFACE_BYTES, _place: self.place })
+    }
+}
+
+/// A served connection.
+pub struct Connection {
+    socket: TcpStream,
+    /// Ends when the peer has been silent too long; `None` once it has spoken.
+    silence: Option<Sleep>,
+    preface_left: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// The address under which the peer found us, where it is still known.
+    pub fn local_address(&self) -> Option<std::net::SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    fn heard(&mut self, bytes: usize) {
+        self.preface_left = self.preface_left.saturating_sub(bytes);
+        if self.preface_left == 0 {
+            self.silence = None;
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.socket).poll_read(cx, buf) {
+            if self.silence.is_some() {
+                let bytes = buf.filled().len() - before;
+                self.heard(bytes);
+            }
+            return Poll::Ready(read);
+        }
+        match &mut self.silence {
+            Some(silence) => {
+                ready!(silence.as_mut().poll(cx));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not speak HTTP/2")))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

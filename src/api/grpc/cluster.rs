@@ -1,0 +1,102 @@
+//! ClusterService.
+
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::limits::bounded;
+use super::server::FoundAt;
+use super::status::status;
+use crate::api::listener::Door;
+use crate::base::limits::REQUEST_ITEMS_MAX;
+use crate::base::time::as_ms;
+use crate::broker::lookup::closest_topic;
+use crate::broker::topics::names::is_internal;
+use crate::env::process;
+use crate::proto::grpc as pb;
+use crate::proto::grpc::cluster_service_server::ClusterService;
+
+/// Tells what runs here.
+pub struct Cluster(pub Door);
+
+#[tonic::async_trait]
+impl ClusterService for Cluster {
+    async fn get_cluster(
+        &self,
+        request: Request<pb::GetClusterRequest>,
+    ) -> Result<Response<pb::GetClusterResponse>, Status> {
+        let broker = &self.0.broker;
+        let resident = process::resident();
+        let setting = |setting: crate::config::broker::BrokerSetting| pb::BrokerSetting {
+            key: setting.key.to_owned(),
+            value: setting.value,
+            source: setting.source.to_string(),
+        };
+        Ok(Response::new(pb::GetClusterResponse {
+            cluster_id: broker.cluster_id().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            broker_id: broker.settings().node_id,
+            brokers: self.brokers(&request),
+            settings: broker.settings().settings().into_iter().map(setting).collect(),
+            uptime_ms: as_ms(broker.uptime()),
+            broker_epoch: broker.broker_epoch(),
+            rss_anon_bytes: i64::try_from(resident.anon_bytes).unwrap_or(i64::MAX),
+            rss_file_bytes: i64::try_from(resident.file_bytes).unwrap_or(i64::MAX),
+        }))
+    }
+
+    async fn get_metadata(
+        &self,
+        request: Request<pb::GetMetadataRequest>,
+    ) -> Result<Response<pb::GetMetadataResponse>, Status> {
+        let brokers = self.brokers(&request);
+        let names = request.into_inner().topics;
+        if names.len() > REQUEST_ITEMS_MAX {
+            let what = format!("has {} items: give at most {REQUEST_ITEMS_MAX}", names.len());
+            return Err(status(convert::invalid("topics", what)));
+        }
+        let topics = match names.is_empty() {
+            true => self.all_topics(),
+            false => names.iter().map(|name| self.topic(name)).collect(),
+        };
+        let cluster_id = self.0.broker.cluster_id().to_string();
+        bounded(pb::GetMetadataResponse { cluster_id, brokers, topics }, "name fewer topics at once")
+    }
+}
+
+impl Cluster {
+    /// This broker, under the address that the client found it at.
+    fn brokers<T>(&self, request: &Request<T>) -> Vec<pb::Broker> {
+        let settings = self.0.broker.settings();
+        let found_at = request.extensions().get::<FoundAt>().and_then(|found| found.0);
+        let address = found_at.unwrap_or(settings.listen).to_string();
+        vec![pb::Broker { broker_id: settings.node_id, address }]
+    }
+
+    fn all_topics(&self) -> Vec<pb::TopicMetadata> {
+        let image = self.0.broker.image();
+        image.topics().filter(|topic| topic.is_ready()).map(|topic| self.topic(&topic.name)).collect()
+    }
+
+    fn topic(&self, name: &str) -> pb::TopicMetadata {
+        let image = self.0.broker.image();
+        let mut reply =
+            pb::TopicMetadata { name: name.to_owned(), internal: is_internal(name), ..Default::default() };
+        let Some(topic) = image.topic(name).filter(|topic| topic.is_ready()) else {
+            reply.closest = closest_topic(&image, name).unwrap_or_default().to_owned();
+            return reply;
+        };
+        let leader_id = self.0.broker.settings().node_id;
+        let ready = (0..).zip(&topic.partitions).take(topic.ready_count.max(0) as usize);
+        reply.exists = true;
+        reply.topic_id = convert::id_bytes(topic.id);
+        reply.max_message_bytes = i32::try_from(topic.config.max_message_bytes).unwrap_or(i32::MAX);
+        reply.partitions = ready
+            .map(|(partition, state)| pb::PartitionMetadata {
+                partition,
+                leader_id,
+                leader_epoch: state.leader_epoch,
+            })
+            .collect();
+        reply
+    }
+}

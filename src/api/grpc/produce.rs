@@ -1,0 +1,59 @@
+//! ProducerService.
+
+use tonic::{Request, Response, Status, Streaming};
+
+use super::convert;
+use super::limits::fit_results;
+use super::outbox::{Outlet, outbox};
+use super::produce_stream;
+use super::status::status;
+use crate::api::listener::Door;
+use crate::broker::produce::produce;
+use crate::broker::request::ProduceResult;
+use crate::proto::grpc as pb;
+use crate::proto::grpc::producer_service_server::ProducerService;
+
+/// Writes records.
+pub struct Producing(pub Door);
+
+#[tonic::async_trait]
+impl ProducerService for Producing {
+    async fn init_producer(
+        &self,
+        _: Request<pb::InitProducerRequest>,
+    ) -> Result<Response<pb::InitProducerResponse>, Status> {
+        let (id, epoch) = self.0.broker.init_producer().await.map_err(status)?;
+        Ok(Response::new(pb::InitProducerResponse { producer_id: id.0, producer_epoch: epoch.into() }))
+    }
+
+    async fn produce(
+        &self,
+        request: Request<pb::ProduceRequest>,
+    ) -> Result<Response<pb::ProduceResponse>, Status> {
+        let request = request.into_inner();
+        let acks = convert::acks(request.acks).map_err(status)?;
+        let items = convert::produce_items(request.batches).map_err(status)?;
+        let results = replies(produce(&self.0.broker, acks, items).await);
+        Ok(Response::new(pb::ProduceResponse { results }))
+    }
+
+    type ProduceStreamStream = Outlet;
+
+    async fn produce_stream(
+        &self,
+        request: Request<Streaming<pb::ProduceStreamRequest>>,
+    ) -> Result<Response<Self::ProduceStreamStream>, Status> {
+        let (results, outlet) = outbox(self.0.broker.budget().clone());
+        let door = self.0.clone();
+        // A task of its own, because the reading of requests must not wait until the client reads results.
+        let reader = tokio::spawn(produce_stream::run(door, request.into_inner(), results));
+        Ok(Response::new(outlet.ends(reader.abort_handle())))
+    }
+}
+
+/// Results of one request, so that they fit a message.
+pub(super) fn replies(results: Vec<ProduceResult>) -> Vec<pb::ProduceResult> {
+    let mut replies: Vec<_> = results.into_iter().map(convert::produce_result).collect();
+    fit_results(&mut replies);
+    replies
+}

@@ -1,0 +1,120 @@
+//! Puts the services together and serves connections with them.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::server::Connected;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tower::util::MapResponseLayer;
+
+use super::cluster::Cluster;
+use super::consume::Consuming;
+use super::limits;
+use super::produce::Producing;
+use super::status::complete_reply;
+use super::topics::Topics;
+use crate::api::connection::{Accepted, Connection};
+use crate::api::listener::Door;
+use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
+use crate::proto::grpc::DESCRIPTORS;
+use crate::proto::grpc::cluster_service_server::ClusterServiceServer;
+use crate::proto::grpc::consumer_service_server::ConsumerServiceServer;
+use crate::proto::grpc::producer_service_server::ProducerServiceServer;
+use crate::proto::grpc::topic_service_server::TopicServiceServer;
+
+/// Names under which health is told; empty stands for the whole broker.
+const HEALTH_NAMES: [&str; 5] = [
+    "",
+    <ProducerServiceServer<Producing> as NamedService>::NAME,
+    <ConsumerServiceServer<Consuming> as NamedService>::NAME,
+    <TopicServiceServer<Topics> as NamedService>::NAME,
+    <ClusterServiceServer<Cluster> as NamedService>::NAME,
+];
+
+/// The address under which a client found the broker: what it is told as the broker's address works for it.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundAt(pub Option<SocketAddr>);
+
+impl Connected for Connection {
+    type ConnectInfo = FoundAt;
+
+    fn connect_info(&self) -> FoundAt {
+        FoundAt(self.local_address())
+    }
+}
+
+/// Serves connections until the door stops and all of them are drained. Requests that began are answered.
+///
+/// Cost of a stop: as long as the slowest client takes to read its answers; bound it from outside.
+pub async fn serve(door: Door, connections: mpsc::Receiver<Accepted>) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, ServingStatus::Serving).await;
+    }
+    let health_service = health_service
+        .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
+    let routes = routes(&door).add_service(health_service);
+    let clock = door.broker.env().clock.clone();
+    let incoming = ReceiverStream::new(connections).filter_map(|accepted| {
+        let connected = accepted.connect(&clock);
+        async move {
+            match connected {
+                Ok(connection) => Some(Ok::<_, Infallible>(connection)),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be served");
+                    None
+                }
+            }
+        }
+    });
+    let stopped = stop(door, health);
+    let served = limits::server()
+        .layer(MapResponseLayer::new(complete_reply))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stopped)
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "serving gRPC ended with an error");
+    }
+}
+
+fn routes(door: &Door) -> Routes {
+    macro_rules! limited {
+        ($server:expr) => {
+            $server
+                .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+        };
+    }
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let why = "the descriptors were made by the build";
+    Routes::new(limited!(ProducerServiceServer::new(Producing(door.clone()))))
+        .add_service(limited!(ConsumerServiceServer::new(Consuming(door.clone()))))
+        .add_service(limited!(TopicServiceServer::new(Topics(door.clone()))))
+        .add_service(limited!(ClusterServiceServer::new(Cluster(door.clone()))))
+        .add_service(limited!(reflection().build_v1().expect(why)))
+        // Older tools, such as grpcurl, ask for v1alpha.
+        .add_service(limited!(reflection().build_v1alpha().expect(why)))
+}
+
+/// Resolves when the door stops, after health has told so and has let its watchers go.
+async fn stop(mut door: Door, mut health: HealthReporter) {
+    // A sender that is gone has stopped.
+    let _ = door.stopping.wait_for(|stopping| *stopping).await;
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, ServingStatus::NotServing).await;
+    }
+    // Watchers see the last word first, then their streams end.
+    tokio::task::yield_now().await;
+    for name in HEALTH_NAMES {
+        health.clear_service_status(name).await;
+    }
+}

@@ -1,0 +1,140 @@
+//! Errors on the wire: a status with exactly one `google.rpc.ErrorInfo`, or an item inside a reply.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::Response;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::base::{Error, ErrorKind, Outcome};
+use crate::proto::grpc as pb;
+
+/// Domain of every `ErrorInfo`.
+pub const DOMAIN: &str = "weir";
+
+/// What a client waits before it tries again, at least.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Header that holds the details of a status.
+const DETAILS_HEADER: &str = "grpc-status-details-bin";
+
+/// The error of a whole call. A fact named `field` also becomes a `BadRequest`.
+pub fn status(error: Error) -> Status {
+    let row = error.kind.row();
+    let mut facts: HashMap<String, String> =
+        error.metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    facts.insert("outcome".to_owned(), outcome_word(error.outcome).to_owned());
+    let mut details = ErrorDetails::with_error_info(row.reason, DOMAIN, facts);
+    if error.kind.is_retriable() {
+        details.set_retry_info(Some(RETRY_DELAY));
+    }
+    if let Some(field) = error.metadata.get("field") {
+        details.add_bad_request_violation(field.clone(), error.message.clone());
+    }
+    Status::with_error_details(Code::from_i32(row.grpc), error.message, details)
+}
+
+/// The error of one item inside a reply.
+pub fn item_error(error: Error) -> pb::ItemError {
+    pb::ItemError {
+        reason: error.kind as i32 + 1,
+        retriable: error.kind.is_retriable(),
+        outcome: match error.outcome {
+            Outcome::Written => pb::Outcome::Written,
+            Outcome::NotWritten => pb::Outcome::NotWritten,
+            Outcome::Unknown => pb::Outcome::Unknown,
+        }
+        .into(),
+        metadata: error.metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        message: error.message,
+    }
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Written => "WRITTEN",
+        Outcome::NotWritten => "NOT_WRITTEN",
+        Outcome::Unknown => "UNKNOWN",
+    }
+}
+
+/// Gives a status that the machinery below made its `ErrorInfo`; its code and words stay.
+pub fn completed(found: Status) -> Status {
+    if !found.details().is_empty() {
+        return found;
+    }
+    let reason = kind_of(found.code()).row().reason;
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(found.code(), found.message(), details)
+}
+
+/// The same for a reply that is an error and nothing else, such as for an unknown method or a message that is too large.
+pub fn complete_reply(mut reply: Response<Body>) -> Response<Body> {
+    if reply.headers().contains_key(DETAILS_HEADER) {
+        return reply;
+    }
+    if let Some(found) = Status::from_header_map(reply.headers()).filter(|found| found.code() != Code::Ok) {
+        // A status that can't be written as headers leaves the reply as it was, which is an error already.
+        let _ = completed(found).add_header(reply.headers_mut());
+    }
+    reply
+}
+
+fn kind_of(code: Code) -> ErrorKind {
+    match code {
+        // tonic's word for a message above its limit.
+        Code::OutOfRange => ErrorKind::RecordTooLarge,
+        // An unknown method, or bytes that are no message.
+        Code::Unimplemented | Code::InvalidArgument | Code::Internal => ErrorKind::InvalidRequest,
+        Code::ResourceExhausted => ErrorKind::Throttled,
+        Code::DeadlineExceeded | Code::Cancelled => ErrorKind::TimedOut,
+        Code::Unavailable | Code::Unknown => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::KINDS;
+
+    #[test]
+    fn reasons_have_the_numbers_of_the_proto_file() {
+        for row in KINDS {
+            let item = item_error(Error::new(row.kind, "why"));
+            let named = pb::ErrorReason::from_str_name(&format!("ERROR_REASON_{}", row.reason));
+            assert_eq!(named.map(|reason| reason as i32), Some(item.reason), "{}", row.reason);
+        }
+    }
+
+    #[test]
+    fn a_status_has_one_error_info_and_says_when_to_try_again() {
+        let error = Error::new(ErrorKind::Throttled, "slower").with("field", "x");
+        let status = status(error);
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        let info = details.error_info().expect("always there");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("THROTTLED", "weir"));
+        assert_eq!(info.metadata["outcome"], "NOT_WRITTEN");
+        assert!(details.retry_info().is_some());
+        assert_eq!(details.bad_request().expect("there is a field").field_violations[0].field, "x");
+        let never = super::status(Error::new(ErrorKind::TopicNotFound, "no"));
+        assert!(never.get_error_details().retry_info().is_none());
+    }
+
+    #[test]
+    fn what_the_machinery_refuses_gets_its_error_info_too() {
+        let reply = complete_reply(Status::unimplemented("no such method").into_http());
+        let found = Status::from_header_map(reply.headers()).expect("an error");
+        assert_eq!(found.code(), Code::Unimplemented);
+        assert_eq!(found.message(), "no such method");
+        assert_eq!(found.get_error_details().error_info().expect("added").reason, "INVALID_REQUEST");
+        let own = status(Error::new(ErrorKind::DiskFull, "full"));
+        let reply = complete_reply(own.into_http());
+        let found = Status::from_header_map(reply.headers()).expect("an error");
+        assert_eq!(found.get_error_details().error_info().expect("kept").reason, "DISK_FULL");
+        assert!(complete_reply(Response::new(Body::default())).headers().is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! Accepts connections, deals them to shards, and ends serving in order.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use super::connection::Accepted;
+use super::grpc;
+use crate::broker::Broker;
+use crate::env::threads;
+
+/// Accepted connections that wait for their shard to take them.
+const DEALT_MAX: usize = 128;
+
+/// Pause after an accept that failed, such as for want of descriptors, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How serving ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    /// Every connection was drained.
+    Drained,
+    /// The deadline passed with requests unanswered; their connections were cut or are left to the end of the runtime.
+    CutOff,
+}
+
+/// What a shard serves with.
+#[derive(Clone)]
+pub struct Door {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Becomes true when serving ends: parked requests are answered and streams end then.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Serves the broker on `listener` until `shutdown` resolves or the broker stops by itself. Then no connection is
+/// accepted, parked requests are answered, streams end, and connections have `deadline` to drain. The broker's own stop
+/// comes after.
+///
+/// Errors: a shard can't be started.
+pub async fn serve(
+    broker: Arc<Broker>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    deadline: Duration,
+) -> io::Result<Serving> {
+    let (stop, stopping) = watch::channel(false);
+    let door = Door { broker: broker.clone(), stopping };
+    let mut shards = Shards::start(&door, broker.settings().shards)?;
+    let own_shard = shards.own.take();
+    let draining = async {
+        if let Some(connections) = own_shard {
+            grpc::serve(door, connections).await;
+        }
+    };
+    let mut draining = std::pin::pin!(draining);
+    let mut broker_stops = broker.stopping();
+    tokio::select! {
+        () = shutdown => {}
+        _ = broker_stops.wait_for(|stops| *stops) => {}
+        () = accept(&broker, &listener, &shards.dealt) => {}
+        () = &mut draining, if shards.threads.is_empty() => {}
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let drained = async {
+        draining.await;
+        shards.drained().await;
+    };
+    tokio::select! {
+        () = drained => Ok(Serving::Drained),
+        () = broker.env().clock.sleep(deadline) => Ok(Serving::CutOff),
+    }
+}
+
+/// Accepts for ever. Above `max.connections` a connection is closed at once.
+async fn accept(broker: &Broker, listener: &TcpListener, dealt: &[mpsc::Sender<Accepted>]) {
+    let places = Arc::new(Semaphore::new(broker.settings().connections_max.min(Semaphore::MAX_PERMITS)));
+    let mut turns = dealt.iter().cycle();
+    loop {
+        let socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                broker.env().clock.sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            tracing::warn!("a connection was refused: max.connections is reached");
+            continue;
+        };
+        let accepted = Accepted::new(socket, place);
+        let (Ok(accepted), Some(shard)) = (accepted, turns.next()) else { continue };
+        if shard.send(accepted).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Where connections are served: here when there is one shard, else each on a thread of its own.
+struct Shards {
+    dealt: Vec<mpsc::Sender<Accepted>>,
+    own: Option<mpsc::Receiver<Accepted>>,
+    threads: Vec<oneshot::Receiver<()>>,
+    /// Dropped when nobody waits for the shards any more: they end at once then.
+    _cut: watch::Sender<()>,
+}
+
+impl Shards {
+    fn start(door: &Door, count: usize) -> io::Result<Self> {
+        let (cut, cut_off) = watch::channel(());
+        let (dealt, mut queues): (Vec<_>, Vec<_>) =
+            (0..count.max(1)).map(|_| mpsc::channel(DEALT_MAX)).unzip();
+        if queues.len() == 1 {
+            return Ok(Self { dealt, own: queues.pop(), threads: Vec::new(), _cut: cut });
+        }
+        let threads = queues
+            .into_iter()
+            .enumerate()
+            .map(|(index, connections)| start_shard(index, door.clone(), connections, cut_off.clone()));
+        Ok(Self { dealt, own: None, threads: threads.collect::<io::Result<_>>()?, _cut: cut })
+    }
+
+    async fn drained(&mut self) {
+        for thread in &mut self.threads {
+            // A shard that is gone without a word has nothing left to drain.
+            let _ = thread.await;
+        }
+    }
+}
+
+fn start_shard(
+    index: usize,
+    door: Door,
+    connections: mpsc::Receiver<Accepted>,
+    mut cut_off: watch::Receiver<()>,
+) -> io::Result<oneshot::Receiver<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (done, drained) = oneshot::channel();
+    threads::spawn(&format!("weir-shard-{index}"), move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = grpc::serve(door, connections) => {}
+                // Nothing is ever sent: this resolves when the sender is dropped.
+                _ = cut_off.changed() => {}
+            }
+        });
+        // What waits for the disk is not worth waiting for here: the broker's stop closes the logs.
+        runtime.shutdown_background();
+        let _ = done.send(());
+    })?;
+    Ok(drained)
+}

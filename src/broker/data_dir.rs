@@ -1,0 +1,396 @@
+//! The data directory: whose it is, who holds it, and how a first start makes it.
+//!
+//! `weir.meta` is a checkpoint file ([`checkpoint`]); its version is the format version of the whole directory. Body:
+//!
+//! | at | bytes | field |
+//! |---:|---:|---|
+//! | 0 | 16 | cluster id |
+//! | 16 | 4 | node id, big-endian |
+//! | 20 | 16 | directory id |
+//!
+//! A first start makes the marker `formatting`, then the folder of the metadata log, then `weir.meta`, and then removes
+//! the marker; each step is durable before the next. So with the marker and without `weir.meta` there is nothing to
+//! lose, and it begins again.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::base::{ClusterId, TopicPartition};
+use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode};
+use crate::env::{Disk, DiskError, Env};
+use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
+use crate::log::folder::{self, FolderError, PartitionMeta};
+
+/// Name of the file that says whose the directory is.
+pub const META_FILE: &str = "weir.meta";
+/// Name of the file that a running broker holds locked.
+pub const LOCK_FILE: &str = "weir.lock";
+/// Name of the marker of an unfinished first start.
+pub const FORMATTING_FILE: &str = "formatting";
+
+const META_KIND: FileKind = FileKind { magic: *b"WEIRDIR\0", version: 1 };
+const META_BYTES: usize = 36;
+/// Names that a directory may hold before its first start.
+const NAMES_BEFORE: [&str; 2] = [LOCK_FILE, "lost+found"];
+/// Most names that a refusal shows.
+const NAMES_SHOWN_MAX: usize = 5;
+
+/// What `weir.meta` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DirectoryMeta {
+    /// The cluster.
+    pub cluster_id: ClusterId,
+    /// The node.
+    pub node_id: i32,
+    /// 16 random bytes: this directory and no copy of it.
+    pub directory_id: [u8; 16],
+}
+
+/// Why a data directory can't be used.
+#[derive(Debug)]
+pub enum DataDirError {
+    /// A running broker holds it.
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// What the lock says of its holder.
+        holder: String,
+    },
+    /// It holds something, but not `weir.meta`.
+    NotWeir {
+        /// The directory.
+        path: PathBuf,
+        /// Some of what it holds.
+        names: Vec<String>,
+    },
+    /// It belongs to another node.
+    OtherNode {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found: i32,
+        /// Whose it should be.
+        expected: i32,
+    },
+    /// `weir.meta` is there, but not the metadata log, or that of another cluster.
+    NoMetadataLog {
+        /// Folder of the metadata log.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// `weir.meta` is damaged, or of a newer Weir.
+    Meta(CheckpointError),
+    /// The disk failed.
+    Disk(DiskError),
+}
+
+impl fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { path, holder } => write!(
+                f,
+                "data directory {} is locked by {holder}; stop that broker, or use another directory",
+                path.display()
+            ),
+            Self::NotWeir { path, names } => write!(
+                f,
+                "{} is not a data directory of Weir: it has no {META_FILE} but holds {}; use an empty directory",
+                path.display(),
+                names.join(", ")
+            ),
+            Self::OtherNode { path, found, expected } => write!(
+                f,
+                "data directory {} belongs to node {found}, not to node {expected}; \
+                 correct node.id, or use another directory",
+                path.display()
+            ),
+            Self::NoMetadataLog { path, what } => write!(
+                f,
+                "the metadata log {} can't be used: {what}; restore it from a copy, or use an empty directory",
+                path.display()
+            ),
+            Self::Meta(error @ CheckpointError::Newer { .. }) => {
+                write!(f, "{error}; start the newer version again, or use another directory")
+            }
+            Self::Meta(error) => write!(f, "{error}; restore it from a copy, or use an empty directory"),
+            Self::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DataDirError {}
+
+impl From<DiskError> for DataDirError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// A data directory that this process holds; given up on drop.
+pub struct DataDir {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is.
+    pub meta: DirectoryMeta,
+    _lock: Box<dyn Send + Sync>,
+}
+
+impl fmt::Debug for DataDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataDir").field("path", &self.path).field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl DataDir {
+    /// Locks the directory, and makes it what it has to be when it is missing or empty.
+    ///
+    /// Holds after: `weir.meta` and the folder of the metadata log are there, and durable. Errors: nothing that was
+    /// there before is changed.
+    pub fn open(env: &Env, path: &Path, node_id: i32) -> Result<Self, DataDirError> {
+        let disk = &*env.disk;
+        ensure_path(disk, path)?;
+        let owner = format!("pid {}", std::process::id());
+        let lock = disk.lock(&path.join(LOCK_FILE), &owner).map_err(|refusal| match refusal {
+            Ok(holder) => DataDirError::Locked { path: path.to_owned(), holder },
+            Err(error) => DataDirError::Disk(error),
+        })?;
+        let meta = match checkpoint::read(disk, &path.join(META_FILE), META_KIND) {
+            Ok(body) => check(disk, path, node_id, &body)?,
+            Err(CheckpointError::Missing) => format_new(env, path, node_id)?,
+            Err(CheckpointError::Disk(error)) => return Err(error.into()),
+            Err(error) => return Err(DataDirError::Meta(error)),
+        };
+        remove_marker(disk, path)?;
+        Ok(Self { path: path.to_owned(), meta, _lock: lock })
+    }
+}
+
+/// Makes the folder and those above it. Durable when this returns.
+fn ensure_path(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    if path.as_os_str().is_empty() || disk.stat(path)?.is_some() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure_path(disk, parent)?;
+    disk.create_dir(path)?;
+    disk.sync_dir(parent)
+}
+
+fn check(disk: &dyn Disk, path: &Path, node_id: i32, body: &[u8]) -> Result<DirectoryMeta, DataDirError> {
+    let meta = DirectoryMeta::decode(body).ok_or_else(|| {
+        let what = "its body has the wrong length";
+        DataDirError::Meta(CheckpointError::Damaged { path: path.join(META_FILE), what })
+    })?;
+    if meta.node_id != node_id {
+        return Err(DataDirError::OtherNode {
+            path: path.to_owned(),
+            found: meta.node_id,
+            expected: node_id,
+        });
+    }
+    let log = metadata_folder(path);
+    let refuse = |what: String| Err(DataDirError::NoMetadataLog { path: log.clone(), what });
+    match folder::read_meta(disk, &log) {
+        Ok(found) if found == metadata_meta(meta.cluster_id) => Ok(meta),
+        Ok(found) => refuse(format!("it belongs to partition {} of cluster {}", found.id, found.cluster_id)),
+        Err(CheckpointError::Missing) => refuse("it is missing".to_owned()),
+        Err(CheckpointError::Disk(error)) => Err(error.into()),
+        Err(error) => refuse(error.to_string()),
+    }
+}
+
+fn format_new(env: &Env, path: &Path, node_id: i32) -> Result<DirectoryMeta, DataDirError> {
+    let disk = &*env.disk;
+    refuse_foreign(disk, path)?;
+    put_marker(disk, path)?;
+    folder::remove_tree(disk, &metadata_folder(path))?;
+    folder::clear_unfinished(disk, path)?;
+    let meta = DirectoryMeta { cluster_id: ClusterId(env.rng.id()), node_id, directory_id: env.rng.id() };
+    folder::create(disk, path, METADATA_TOPIC, [metadata_meta(meta.cluster_id)]).map_err(
+        |error| match error {
+            FolderError::Disk(error) => DataDirError::Disk(error),
+            FolderError::Taken { path, by } => {
+                DataDirError::NoMetadataLog { path, what: format!("it belongs to {}", by.id) }
+            }
+        },
+    )?;
+    checkpoint::write(disk, &path.join(META_FILE), META_KIND, &meta.encode())?;
+    Ok(meta)
+}
+
+/// Refuses a directory that holds what neither a mount nor an unfinished first start leaves there.
+fn refuse_foreign(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
+    let entries = disk.list(path)?;
+    let unfinished = entries.iter().any(|entry| entry.name == FORMATTING_FILE);
+    let is_own = |name: &str| {
+        NAMES_BEFORE.contains(&name)
+            || (unfinished
+                && (name == FORMATTING_FILE
+                    || name == folder::name_of(METADATA_TOPIC, METADATA_ID.partition)
+                    || Path::new(name) == Path::new(META_FILE).with_extension("tmp")
+                    || folder::is_unfinished(name)))
+    };
+    let mut names: Vec<String> =
+        entries.into_iter().map(|entry| entry.name).filter(|name| !is_own(name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    if names.len() > NAMES_SHOWN_MAX {
+        names.truncate(NAMES_SHOWN_MAX);
+        names.push("…".to_owned());
+    }
+    Err(DataDirError::NotWeir { path: path.to_owned(), names })
+}
+
+fn put_marker(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    match disk.open(&path.join(FORMATTING_FILE), OpenMode::CreateNew) {
+        Ok(_) => {}
+        Err(error) if error.kind == DiskErrorKind::Exists => {}
+        Err(error) => return Err(error),
+    }
+    disk.sync_dir(path)
+}
+
+fn remove_marker(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    match disk.remove_file(&path.join(FORMATTING_FILE)) {
+        Ok(()) => disk.sync_dir(path),
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn metadata_folder(path: &Path) -> PathBuf {
+    folder::path_of(path, METADATA_TOPIC, METADATA_ID.partition)
+}
+
+fn metadata_meta(cluster_id: ClusterId) -> PartitionMeta {
+    let id: TopicPartition = METADATA_ID;
+    PartitionMeta { cluster_id, id }
+}
+
+impl DirectoryMeta {
+    fn encode(&self) -> [u8; META_BYTES] {
+        let mut body = [0u8; META_BYTES];
+        body[..16].copy_from_slice(&self.cluster_id.0);
+        body[16..20].copy_from_slice(&self.node_id.to_be_bytes());
+        body[20..].copy_from_slice(&self.directory_id);
+        body
+    }
+
+    fn decode(body: &[u8]) -> Option<Self> {
+        if body.len() != META_BYTES {
+            return None;
+        }
+        Some(Self {
+            cluster_id: ClusterId(body[..16].try_into().ok()?),
+            node_id: i32::from_be_bytes(body[16..20].try_into().ok()?),
+            directory_id: body[20..].try_into().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::env::sim_disk::{EnumerateOptions, enumerate};
+    use crate::env::{Rng, SimClock, SimDisk};
+
+    fn env(disk: &Arc<SimDisk>) -> Env {
+        Env {
+            disk: disk.clone(),
+            clock: Arc::new(SimClock::new(1_700_000_000_000)),
+            rng: Arc::new(Rng::seeded(1)),
+        }
+    }
+
+    fn open(disk: &Arc<SimDisk>) -> Result<DataDir, DataDirError> {
+        DataDir::open(&env(disk), Path::new("/srv/weir"), 1)
+    }
+
+    fn put(disk: &SimDisk, path: &str) {
+        disk.open(Path::new(path), OpenMode::CreateNew).expect("is new");
+    }
+
+    #[test]
+    fn a_first_start_makes_it_and_a_second_finds_it() {
+        let disk = Arc::new(SimDisk::default());
+        let first = open(&disk).expect("empty").meta;
+        let second = open(&disk).expect("made").meta;
+        assert_eq!(first, second);
+        let names: Vec<_> =
+            disk.list(Path::new("/srv/weir")).expect("there").into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["__cluster_metadata-0", "weir.lock", "weir.meta"]);
+    }
+
+    #[test]
+    fn the_holder_is_named() {
+        let disk = Arc::new(SimDisk::default());
+        let _held = open(&disk).expect("empty");
+        let error = open(&disk).expect_err("held").to_string();
+        let expected = format!("data directory /srv/weir is locked by pid {}", std::process::id());
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_and_left_alone() {
+        let disk = Arc::new(SimDisk::default());
+        disk.create_dir(Path::new("/srv")).expect("new");
+        disk.create_dir(Path::new("/srv/weir")).expect("new");
+        disk.create_dir(Path::new("/srv/weir/lost+found")).expect("new");
+        put(&disk, "/srv/weir/photo.jpg");
+        let error = open(&disk).expect_err("foreign").to_string();
+        assert!(error.contains("holds photo.jpg"), "{error}");
+        assert!(disk.stat(Path::new("/srv/weir/formatting")).expect("works").is_none());
+        disk.remove_file(Path::new("/srv/weir/photo.jpg")).expect("there");
+        open(&disk).expect("only lost+found is left");
+    }
+
+    #[test]
+    fn a_lost_metadata_log_is_refused() {
+        let disk = Arc::new(SimDisk::default());
+        open(&disk).expect("empty");
+        let log = Path::new("/srv/weir/__cluster_metadata-0");
+        folder::remove_tree(&*disk, log).expect("there");
+        let error = open(&disk).expect_err("lost").to_string();
+        assert!(error.contains("__cluster_metadata-0 can't be used: it is missing"), "{error}");
+    }
+
+    #[test]
+    fn another_node_a_newer_format_and_damage_are_refused() {
+        let disk = Arc::new(SimDisk::default());
+        let path = Path::new("/srv/weir");
+        let body = open(&disk).expect("empty").meta.encode();
+        let error = DataDir::open(&env(&disk), path, 2).expect_err("node 1's").to_string();
+        assert!(error.contains("belongs to node 1, not to node 2"), "{error}");
+        let newer = FileKind { version: META_KIND.version + 1, ..META_KIND };
+        checkpoint::write(&*disk, &path.join(META_FILE), newer, &body).expect("written");
+        let error = open(&disk).expect_err("newer").to_string();
+        assert!(error.contains("has format version 2, this Weir knows up to 1"), "{error}");
+        checkpoint::write(&*disk, &path.join(META_FILE), META_KIND, b"short").expect("written");
+        let error = open(&disk).expect_err("damaged").to_string();
+        assert!(error.contains("weir.meta is damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_first_start_can_be_cut_anywhere() {
+        let report = enumerate(
+            &SimDisk::default(),
+            EnumerateOptions::default(),
+            |disk| open(disk).ok().map(|dir| dir.meta),
+            |disk, _, promised| {
+                let disk = Arc::new(disk);
+                let found = open(&disk).map_err(|error| error.to_string())?.meta;
+                match promised {
+                    Some(meta) if *meta != found => Err(format!("{meta:?} became {found:?}")),
+                    _ => Ok(()),
+                }
+            },
+        );
+        report.assert_holds();
+        assert!(report.states > 20, "{}", report.states);
+    }
+}

@@ -1,0 +1,163 @@
+//! Following partitions: everything from a cursor on, then whatever comes, without ever losing the place.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::decode::Room;
+use super::pause::{Wake, pause};
+use super::reader::{Limit, Read, Reader};
+use super::reply_bounds::REPLY_BYTES_MAX;
+use crate::base::budget::Debit;
+use crate::base::{Error, ErrorKind};
+use crate::broker::Broker;
+use crate::broker::errors::shutting_down;
+use crate::broker::request::{FetchedPartition, RefusedItem, TailRequest};
+
+/// Room that one answer needs beside its records: topic, marks, ids.
+const ANSWER_BYTES: usize = 1 << 10;
+
+/// How long a reader waits when the memory budget is used up.
+const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
+
+/// A reader that follows partitions. Its answers are made one by one, as fast as they are asked for.
+pub struct Tail {
+    broker: Arc<Broker>,
+    places: Vec<TailPlace>,
+    refused: VecDeque<FetchedPartition>,
+    limit: Limit,
+    stopping: watch::Receiver<bool>,
+    turn: usize,
+    is_throttled: bool,
+    is_over: bool,
+}
+
+struct TailPlace {
+    reader: Reader,
+    /// Whether the reader was told at least once where it is.
+    is_told: bool,
+}
+
+/// One answer of a [`Tail`].
+pub struct TailAnswer {
+    /// What the partition gave; after an error it gives nothing more.
+    pub partition: FetchedPartition,
+    /// Whether the reader has everything that was readable in this partition.
+    pub caught_up: bool,
+    /// The memory that the records take; dropped when they are sent.
+    pub debits: Vec<Debit>,
+}
+
+impl Tail {
+    /// Finds the partitions; those that can't be read give an error each, and the others go on until `stopping` becomes
+    /// true.
+    pub async fn open(broker: &Arc<Broker>, request: TailRequest, stopping: watch::Receiver<bool>) -> Self {
+        let TailRequest { cursors, form, max_bytes } = request;
+        let (mut places, mut refused) = (Vec::new(), VecDeque::new());
+        for cursor in cursors {
+            let opened = match cursor {
+                Ok(cursor) => Reader::open(broker, cursor).await,
+                Err(RefusedItem { topic, partition, error }) => {
+                    Err(FetchedPartition { topic, partition, result: Err(error) })
+                }
+            };
+            match opened {
+                Ok(reader) => places.push(TailPlace { reader, is_told: false }),
+                Err(partition) => refused.push_back(partition),
+            }
+        }
+        let hard_bytes = REPLY_BYTES_MAX - ANSWER_BYTES;
+        let room = Room { asked_bytes: max_bytes.clamp(1, hard_bytes), hard_bytes };
+        let limit = Limit { form, room, at_least_one: true };
+        let broker = broker.clone();
+        Self { broker, places, refused, limit, stopping, turn: 0, is_throttled: false, is_over: false }
+    }
+
+    /// The next answer, waiting for it as long as it takes. `None` when no partition is left.
+    ///
+    /// Errors: SHUTTING_DOWN, once, when the broker stops; nothing follows.
+    pub async fn next(&mut self) -> Option<Result<TailAnswer, Error>> {
+        while !self.is_over {
+            if let Some(partition) = self.refused.pop_front() {
+                return Some(Ok(TailAnswer { partition, caught_up: false, debits: Vec::new() }));
+            }
+            if self.places.is_empty() {
+                break;
+            }
+            if *self.stopping.borrow() {
+                self.is_over = true;
+                return Some(Err(shutting_down()));
+            }
+            if let Some(answer) = self.read_turn().await {
+                return Some(Ok(answer));
+            }
+            self.wait().await;
+        }
+        None
+    }
+
+    /// Gives each partition its turn until one has an answer.
+    async fn read_turn(&mut self) -> Option<TailAnswer> {
+        for _ in 0..self.places.len() {
+            let index = self.turn % self.places.len();
+            self.turn = index + 1;
+            let place = &self.places[index];
+            if place.is_told && !place.has_more() {
+                continue;
+            }
+            let read = place.reader.read(&self.broker, self.limit).await;
+            match self.take(index, read) {
+                None => {}
+                answer => return answer,
+            }
+            if self.places.is_empty() {
+                break;
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, index: usize, read: Result<Read, Error>) -> Option<TailAnswer> {
+        let Read { fetched, debits, .. } = match read {
+            Ok(read) => read,
+            Err(error) if error.kind == ErrorKind::Throttled => {
+                self.is_throttled = true;
+                return None;
+            }
+            Err(error) => return Some(self.give_up(index, error)),
+        };
+        let place = &mut self.places[index];
+        if place.is_told && fetched.next_offset == place.reader.offset {
+            return None;
+        }
+        place.is_told = true;
+        place.reader.offset = fetched.next_offset;
+        let caught_up = fetched.next_offset >= fetched.offsets.high_watermark;
+        Some(TailAnswer { partition: place.reader.answer(Ok(fetched)), caught_up, debits })
+    }
+
+    fn give_up(&mut self, index: usize, error: Error) -> TailAnswer {
+        let place = self.places.remove(index);
+        TailAnswer { partition: place.reader.answer(Err(error)), caught_up: false, debits: Vec::new() }
+    }
+
+    async fn wait(&mut self) {
+        if std::mem::take(&mut self.is_throttled) {
+            return self.broker.env().clock.sleep(THROTTLED_PAUSE).await;
+        }
+        let places = self.places.iter().map(|place| (&**place.reader.partition(), place.reader.offset + 1));
+        if let Wake::Broken(index, error) = pause(places, None, &mut self.stopping).await {
+            let error = self.places[index].reader.place(&self.broker).append_error(error);
+            let answer = self.give_up(index, error);
+            self.refused.push_back(answer.partition);
+        }
+    }
+}
+
+impl TailPlace {
+    fn has_more(&self) -> bool {
+        self.reader.offset < self.reader.partition().offsets().high_watermark
+    }
+}

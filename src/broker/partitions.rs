@@ -1,0 +1,158 @@
+//! The partitions of this broker: opened at first use, handed out as clones.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+
+use crate::base::{ClusterId, Error, ErrorKind, Outcome, TopicPartition};
+use crate::cluster::{Image, PartitionState, Topic};
+use crate::env::Env;
+use crate::log::flush::checkpoint::CheckpointError;
+use crate::log::folder::{self, PartitionMeta};
+use crate::log::{LogSpec, LogStore};
+use crate::replica::Partition;
+
+/// Where the partitions of a broker are found.
+#[derive(Clone)]
+pub struct Home {
+    /// Disk and clock.
+    pub env: Env,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// Whose it is.
+    pub cluster_id: ClusterId,
+}
+
+/// All partitions that were used since the start.
+///
+/// INVARIANT: no guard of a map leaves this file, so none is ever held across a call or an await.
+pub struct Partitions {
+    home: Home,
+    store: Arc<LogStore>,
+    image: Arc<ArcSwap<Image>>,
+    open: DashMap<TopicPartition, Arc<Partition>>,
+    /// Why a partition can't be opened; it is not tried again before the next start.
+    offline: DashMap<TopicPartition, Arc<str>>,
+    /// Held while a log is opened, closed or given other settings, so that what the image says at that moment is what
+    /// happens to the log, and no log is opened twice.
+    changing: Mutex<()>,
+}
+
+impl Partitions {
+    /// None opened yet.
+    pub fn new(home: Home, store: Arc<LogStore>, image: Arc<ArcSwap<Image>>) -> Arc<Self> {
+        let (open, offline) = (DashMap::new(), DashMap::new());
+        Arc::new(Self { home, store, image, open, offline, changing: Mutex::new(()) })
+    }
+
+    /// A partition that was used before. Cost: one lookup, no allocation.
+    pub fn get(&self, id: TopicPartition) -> Option<Arc<Partition>> {
+        self.open.get(&id).map(|entry| entry.value().clone())
+    }
+
+    /// Opens a partition, or gives the one that is open. May block.
+    ///
+    /// Errors: STORAGE_ERROR with the reason, also at every later call; TOPIC_NOT_FOUND when the topic is gone.
+    pub fn open(&self, id: TopicPartition) -> Result<Arc<Partition>, Error> {
+        let _turn = self.changing.lock();
+        if let Some(partition) = self.get(id) {
+            return Ok(partition);
+        }
+        let image = self.image.load_full();
+        let topic = image.topic_by_id(id.topic_id).filter(|topic| !topic.deleting);
+        let Some((topic, state)) =
+            topic.and_then(|topic| topic.ready_partition(id.partition).map(|state| (topic, state)))
+        else {
+            let message = format!("the topic of partition {id} was deleted; create it again");
+            return Err(Error::new(ErrorKind::TopicNotFound, message));
+        };
+        if let Some(reason) = self.offline.get(&id).map(|entry| entry.value().clone()) {
+            return Err(offline(topic, id, &reason));
+        }
+        match self.open_log(topic, id, state) {
+            Ok(partition) => {
+                self.open.insert(id, partition.clone());
+                Ok(partition)
+            }
+            Err(reason) => {
+                tracing::error!(topic = %topic.name, partition = id.partition, %reason, "partition is offline");
+                self.offline.insert(id, reason.as_str().into());
+                Err(offline(topic, id, &reason))
+            }
+        }
+    }
+
+    /// Closes a log for good, open or not: whoever uses it finds it closed. The topic is deleted in the image already, so
+    /// that it is not opened again. May block.
+    pub fn close(&self, id: TopicPartition) {
+        let _turn = self.changing.lock();
+        self.open.remove(&id);
+        self.offline.remove(&id);
+        self.store.close_log(id);
+    }
+
+    /// Gives the open partitions of a topic the settings that the image has now. May block.
+    pub fn reconfigure(&self, id: crate::base::TopicId) {
+        let _turn = self.changing.lock();
+        let image = self.image.load_full();
+        let Some(topic) = image.topic_by_id(id) else { return };
+        for id in topic.ids(0, topic.ready_count) {
+            if let Some(partition) = self.get(id) {
+                partition.set_config((*topic.config).clone());
+            }
+        }
+    }
+
+    fn open_log(
+        &self,
+        topic: &Topic,
+        id: TopicPartition,
+        state: PartitionState,
+    ) -> Result<Arc<Partition>, String> {
+        self.check_folder(topic, id)?;
+        let spec = LogSpec {
+            id,
+            topic: topic.name.clone(),
+            config: (*topic.config).clone(),
+            leader_epoch: state.leader_epoch,
+            trim_offset: state.trim_offset,
+            internal: super::topics::names::is_internal(&topic.name),
+        };
+        let log = self.store.open_log(spec).map_err(|error| error.to_string())?;
+        Ok(Partition::new(topic.name.clone(), log))
+    }
+
+    /// Whether the folder of the partition is its own. One of somebody else goes to quarantine.
+    fn check_folder(&self, topic: &Topic, id: TopicPartition) -> Result<(), String> {
+        let disk = &*self.home.env.disk;
+        let path = folder::path_of(&self.home.data_dir, &topic.name, id.partition);
+        match folder::read_meta(disk, &path) {
+            Ok(found) if found == (PartitionMeta { cluster_id: self.home.cluster_id, id }) => Ok(()),
+            Ok(found) => {
+                let name = folder::name_of(&topic.name, id.partition);
+                let moved = folder::quarantine(disk, &self.home.data_dir, &name);
+                let moved =
+                    moved.map_or_else(|error| error.to_string(), |()| "moved to quarantine".to_owned());
+                Err(format!("folder {} belongs to partition {}: {moved}", path.display(), found.id))
+            }
+            Err(CheckpointError::Missing) => {
+                Err(format!("folder {} or its {} is missing", path.display(), folder::META_FILE))
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn offline(topic: &Topic, id: TopicPartition, reason: &str) -> Error {
+    let message = format!(
+        "partition {} of topic '{}' is offline: {reason}; restore its folder from a copy and restart the broker",
+        id.partition, topic.name
+    );
+    Error::new(ErrorKind::StorageError, message)
+        .outcome(Outcome::NotWritten)
+        .with("topic", &topic.name)
+        .with("partition", id.partition)
+}

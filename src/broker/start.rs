@@ -1,0 +1,186 @@
+//! The start of a broker: the order in which its parts come up, and what a crash left half done is finished.
+//!
+//! 1. The data directory is locked, and made when it is empty.
+//! 2. The metadata log is opened and replayed.
+//! 3. `started` is durable in the flush journal; then `BrokerStarted` in the metadata log, which raises the leader epoch
+//!    of every partition when the last run did not end cleanly. No user log is appended to before.
+//! 4. Deleted topics are removed, folders that nobody knows go to quarantine, folders of new topics are made.
+//! 5. After an unclean end every log is opened, which cuts torn tails; after a clean one each is opened at first use.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::broker::{Broker, Parts};
+use super::data_dir::{DataDir, DataDirError};
+use super::partitions::{Home, Partitions};
+use super::topics::folders;
+use crate::base::TopicPartition;
+use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
+use crate::cluster::{Command, CommitError, Image, MetadataError, MetadataLog, Topic};
+use crate::config::BrokerSettings;
+use crate::env::{Disk, DiskError, Env};
+use crate::log::{LogStore, OpenError, StoreOptions, folder};
+
+/// Why a broker can't start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The data directory can't be used.
+    DataDir(DataDirError),
+    /// The flush journal can't be opened.
+    Store(OpenError),
+    /// The metadata can't be loaded.
+    Metadata(MetadataError),
+    /// The metadata can't be changed.
+    Commit(CommitError),
+    /// The disk failed.
+    Disk(DiskError),
+    /// The operating system refuses a thread.
+    Threads(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DataDir(error) => error.fmt(f),
+            Self::Store(error) => write!(f, "the flush journal can't be opened: {error}"),
+            Self::Metadata(error) => error.fmt(f),
+            Self::Commit(error) => write!(f, "metadata can't be changed: {error}"),
+            Self::Disk(error) => error.fmt(f),
+            Self::Threads(error) => write!(f, "threads of the log can't be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+macro_rules! start_error_from {
+    ($($from:ty => $variant:ident),*) => {
+        $(impl From<$from> for StartError {
+            fn from(error: $from) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+start_error_from!(DataDirError => DataDir, MetadataError => Metadata, CommitError => Commit, DiskError => Disk);
+
+pub(super) async fn start(env: Env, settings: BrokerSettings) -> Result<Arc<Broker>, StartError> {
+    let data_dir = DataDir::open(&env, &settings.data_dir, settings.node_id)?;
+    let path = data_dir.path.clone();
+    let total_bytes = env.disk.space(&path)?.total_bytes;
+    let options = StoreOptions {
+        disk_reserve_bytes: settings.disk_reserve_of(total_bytes),
+        open_files_max: settings.open_files_max,
+    };
+    let store = LogStore::open(env.clone(), &path, options).map_err(StartError::Store)?;
+    let was_clean = store.was_clean();
+    let metadata = MetadataLog::open(env.clone(), &path, &store)?;
+    store.mark_started()?;
+    store.start_threads().map_err(StartError::Threads)?;
+    metadata.commit_with(|image| Ok::<_, CommitError>(vec![broker_started(image, was_clean)])).await?;
+
+    let home = Home { env: env.clone(), data_dir: path.clone(), cluster_id: data_dir.meta.cluster_id };
+    let partitions = Partitions::new(home, store.clone(), metadata.shared_image());
+    let broker = Broker::new(Parts { env, settings, data_dir, store, metadata, partitions });
+    finish_deletes(&broker).await?;
+    sort_folders(&*broker.env.disk, &path, &broker.image())?;
+    finish_creates(&broker).await?;
+    if !was_clean {
+        open_all(&broker);
+    }
+    Ok(broker)
+}
+
+/// After an unclean end each log may have lost records that somebody saw, so each gets a new leader epoch.
+fn broker_started(image: &Image, was_clean: bool) -> Command {
+    let every = image.topics_with_deleted().filter(|topic| !topic.deleting);
+    let unclean = if was_clean {
+        vec![]
+    } else {
+        every.flat_map(|topic| topic.ids(0, topic.partition_count())).collect()
+    };
+    Command::BrokerStarted { broker_epoch: image.broker_epoch() + 1, unclean }
+}
+
+/// Removes what deleted topics left on disk. A disk that refuses is told and asked again at the next start.
+async fn finish_deletes(broker: &Arc<Broker>) -> Result<(), StartError> {
+    let image = broker.image();
+    for topic in image.topics_with_deleted().filter(|topic| topic.deleting) {
+        let removed = folders::retire(broker, topic).and_then(|()| folders::purge(broker, topic));
+        match removed {
+            Ok(()) => {
+                broker.metadata.commit(Command::TopicPurged { topic_id: topic.id }).await?;
+            }
+            Err(error) => tracing::error!(topic = %topic.name, %error, "deleted topic is still on disk"),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the folders of partitions that are not ready. A disk that refuses is told; the topic can be deleted, or updated
+/// to the same partition count, which tries again.
+async fn finish_creates(broker: &Arc<Broker>) -> Result<(), StartError> {
+    let image = broker.image();
+    for topic in image.topics().filter(|topic| topic.ready_count < topic.partition_count()) {
+        match folders::create(broker, topic) {
+            Ok(()) => {
+                let partition_count = topic.partition_count();
+                broker
+                    .metadata
+                    .commit(Command::PartitionsReady { topic_id: topic.id, partition_count })
+                    .await?;
+            }
+            Err(error) => tracing::error!(topic = %topic.name, %error, "partitions can't be made"),
+        }
+    }
+    Ok(())
+}
+
+/// Moves folders that nobody knows out of the way, removes unfinished ones, and tells which are missing.
+fn sort_folders(disk: &dyn Disk, data_dir: &Path, image: &Image) -> Result<(), StartError> {
+    folder::clear_unfinished(disk, data_dir)?;
+    let mut missing: HashSet<String> = image.topics().flat_map(|topic| ready_names(topic)).collect();
+    for name in folder::list(disk, data_dir)? {
+        if !missing.remove(&name) && !is_known(image, disk, data_dir, &name) {
+            tracing::warn!(folder = %name, "nobody knows this folder: moved to quarantine");
+            folder::quarantine(disk, data_dir, &name)?;
+        }
+    }
+    for name in missing {
+        tracing::error!(folder = %name, "folder is missing: the partition is offline");
+    }
+    Ok(())
+}
+
+fn ready_names(topic: &Topic) -> impl Iterator<Item = String> + use<> {
+    let name = topic.name.clone();
+    (0..topic.ready_count).map(move |partition| folder::name_of(&name, partition))
+}
+
+/// The metadata log, and folders of partitions that are not ready yet.
+fn is_known(image: &Image, disk: &dyn Disk, data_dir: &Path, name: &str) -> bool {
+    if name == folder::name_of(METADATA_TOPIC, METADATA_ID.partition) {
+        return true;
+    }
+    let Ok(meta) = folder::read_meta(disk, &data_dir.join(name)) else { return false };
+    let TopicPartition { topic_id, partition } = meta.id;
+    image.topic_by_id(topic_id).is_some_and(|topic| {
+        !topic.deleting
+            && (topic.ready_count..topic.partition_count()).contains(&partition)
+            && name == folder::name_of(&topic.name, partition)
+    })
+}
+
+/// Opens every log. One that can't be opened is offline, and tells why when it is asked for.
+fn open_all(broker: &Broker) {
+    for topic in broker.image().topics() {
+        for id in topic.ids(0, topic.ready_count) {
+            // The reason is logged and kept by `open`.
+            let _ = broker.partitions.open(id);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The command tree and the flags that every command takes.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::consume::ConsumeArgs;
+use super::demo::DemoArgs;
+use super::produce::ProduceArgs;
+use super::serve::ServeArgs;
+use super::topic::TopicArgs;
+use crate::base::time::parse_ms;
+
+/// Examples come first in every help page; the rest is looked up.
+const EXAMPLES: &str = "\
+Examples:
+  weir demo                                  see it work: a broker, sample records, checks
+  weir serve --dev                           a broker on 127.0.0.1:7070, records in ./weir-dev
+  weir topic create orders -p 6
+  weir produce orders 'first record'
+  weir consume orders -o start -e            everything there is, then exit
+  weir consume orders -J -o start -e | weir -b other:7070 produce orders -J";
+
+/// Weir: a partitioned commit log.
+#[derive(Parser, Debug)]
+#[command(name = "weir", version, before_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 110)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a broker
+    Serve(ServeArgs),
+    /// Run a broker with sample records of its own and check them
+    Demo(DemoArgs),
+    /// Create, list, describe, alter, delete and trim topics
+    Topic(TopicArgs),
+    /// Write records
+    #[command(visible_alias = "p")]
+    Produce(ProduceArgs),
+    /// Read records
+    #[command(visible_alias = "c")]
+    Consume(ConsumeArgs),
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Broker to talk to
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "WEIR_BOOTSTRAP",
+        hide_env = true,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:7070"
+    )]
+    pub bootstrap: String,
+    /// JSON: a document on stdout, or a line for each record
+    #[arg(short = 'J', long, global = true)]
+    pub json: bool,
+    /// Nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More on stderr; twice for even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Time for a connection, a request or a delivery
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Colours on stderr
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub color: Color,
+    /// A setting: of the broker (serve), or of the client
+    #[arg(short = 'X', global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub setting: Vec<(String, String)>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Reads `key=value`. The value may be empty and may hold further `=`.
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("'{text}' is not KEY=VALUE")),
+    }
+}
+
+/// Reads a time above zero, such as `10s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match parse_ms(text)? {
+        ms if ms > 0 => Ok(Duration::from_millis(ms.unsigned_abs())),
+        _ => Err("the time must be above zero".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::topic::TopicCommand;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    fn consume(line: &str) -> ConsumeArgs {
+        match parse(line).expect(line).command {
+            Command::Consume(args) => args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn produce(line: &str) -> ProduceArgs {
+        match parse(line).expect(line).command {
+            Command::Produce(args) => args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_page_begins_with_examples_and_fits_forty_lines() {
+        fn visit(command: &clap::Command, path: &str) {
+            let help = parse(&format!("{path} --help")).expect_err("help is shown").to_string();
+            assert!(help.lines().count() <= 40, "{path}: {} lines\n{help}", help.lines().count());
+            assert!(help.starts_with("Examples:\n  "), "{path}\n{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 120), "{path}\n{help}");
+            for sub in command.get_subcommands() {
+                visit(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        visit(&Cli::command(), "weir");
+    }
+
+    #[test]
+    fn offsets_may_begin_with_a_hyphen() {
+        assert_eq!(consume("weir consume t -o -100").offset, ["-100"]);
+        assert_eq!(consume("weir consume t -o @-1h:@now").offset, ["@-1h:@now"]);
+        assert_eq!(consume("weir consume t -o-5 -e").offset, ["-5"]);
+        assert_eq!(consume("weir consume a b --offset=-5:end").topics, ["a", "b"]);
+        assert_eq!(consume("weir consume t -o s@1 -o e@2").offset, ["s@1", "e@2"]);
+        let Command::Topic(args) = parse("weir topic trim t --to -5 -p 0,2").expect("parses").command else {
+            panic!("not a topic command");
+        };
+        let TopicCommand::Trim(trim) = args.command else { panic!("not a trim") };
+        assert_eq!((trim.to.as_str(), trim.partitions), ("-5", vec![0, 2]));
+    }
+
+    #[test]
+    fn sample_lines() {
+        for line in [
+            "weir serve --dev",
+            "weir serve --data-dir d -c weir.toml --node-id 3 --listen 127.0.0.1:0 --insecure-no-auth -X a=b -X c=d",
+            "weir demo --once --seed 7 --speed 2.5",
+            "weir topic create a b -p 6 -c retention.ms=7d -c flush=os --if-not-exists --dry-run",
+            "weir topic list",
+            "weir topic ls or* --internal -J",
+            "weir topic describe orders --section partitions --section config",
+            "weir topic alter orders -c retention.ms=1d -d segment.ms -p 12 --dry-run",
+            "weir topic rm orders --if-exists",
+            "weir -b h:1 produce orders a b -k key -H a=b -H a= -p 3 -a all -z zstd --report %o\\n",
+            "weir produce orders -F f.ndjson -K, -r 20000 -n 5",
+            "weir produce orders -K: -a 0 -a 1",
+            "weir produce orders -J --repartition -F -",
+            "weir c orders -e -n 5 -f %v --tail 3 -p 0,1 -p 2",
+            "weir consume orders -J --timeout 3s -q -vv --color never",
+        ] {
+            let parsed = parse(line);
+            assert!(parsed.is_ok() || line.contains("-a 0 -a 1"), "{line}: {parsed:?}");
+        }
+        assert_eq!(consume("weir c t -p 0,1 -p 2").partitions, [0, 1, 2]);
+        assert_eq!(produce("weir produce t -K: -H a=b=c").headers, [("a".to_owned(), "b=c".to_owned())]);
+        assert_eq!(produce("weir produce t -- -1 -x").values, ["-1", "-x"]);
+    }
+
+    #[test]
+    fn wrong_lines_are_usage_errors() {
+        for line in [
+            "weir",
+            "weir consum t",
+            "weir consume",
+            "weir produce",
+            "weir produce t -J -K:",
+            "weir produce t -J -k x",
+            "weir produce t -J -p 1",
+            "weir produce t v -F f",
+            "weir produce t --repartition",
+            "weir produce t -K: -k x",
+            "weir produce t -a 2",
+            "weir produce t -z brotli",
+            "weir produce t -p -1",
+            "weir produce t -r 0",
+            "weir consume t -p x",
+            "weir consume t -J -f %v",
+            "weir consume t --tail 5 -o start",
+            "weir consume t --timeout never",
+            "weir topic create",
+            "weir topic trim t",
+            "weir topic alter t -c novalue",
+            "weir demo --speed 0",
+        ] {
+            let error = parse(line).expect_err(line);
+            let code = error.exit_code();
+            assert_eq!(code, 2, "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn version_and_help_are_no_errors() {
+        for line in ["weir --version", "weir -V", "weir --help", "weir consume -h"] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 0, "{line}");
+        }
+    }
+}

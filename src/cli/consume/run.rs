@@ -1,0 +1,230 @@
+//! Reads and prints.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::{SelectAll, select_all, unfold};
+use futures_util::{FutureExt, StreamExt, stream::Stream};
+
+use super::args::ConsumeArgs;
+use super::goal::{Goal, Step};
+use super::plan::{Plan, Planned, plan, span};
+use crate::base::size::{parse_bytes, print_bytes};
+use crate::base::time::{as_ms, print_ms};
+use crate::base::{Error, Offset};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, in_words};
+use crate::cli::format::{Format, Target};
+use crate::cli::json;
+use crate::cli::output::{count, print, print_error};
+use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
+
+/// Bytes printed by one write, as long as more records are at hand.
+const PRINT_BYTES: usize = 64 << 10;
+
+/// Runs `weir consume`.
+pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure> {
+    let span = span(args, context.now_ms())?;
+    let form = form(context, args)?;
+    let begun = context.monotonic();
+    let client = context.client().await?;
+    let Plan { partitions, errors } = plan(&client.admin(), args, span).await?;
+    let goal =
+        Goal::new(partitions.iter().map(|planned| (planned.topic.clone(), planned.partition, planned.reach)));
+    let mut reading = Reading {
+        context,
+        form,
+        goal,
+        limit: args.count.unwrap_or(u64::MAX),
+        out: Vec::new(),
+        records: 0,
+        value_bytes: 0,
+        exit: Exit::Done,
+    };
+    errors.iter().for_each(|error| reading.report(error));
+    if partitions.is_empty() {
+        return Ok(reading.exit);
+    }
+    let mut events = events(context, &client, &partitions).await?;
+    let reached = reading.read_all(&mut events, args.exit).await;
+    reading.flush()?;
+    if reached? && args.exit {
+        reading.say_end(context.monotonic().saturating_sub(begun));
+    }
+    Ok(reading.exit)
+}
+
+/// How records are printed.
+enum Form {
+    Json,
+    Text(Format),
+}
+
+fn form(context: &Context, args: &ConsumeArgs) -> Result<Form, Failure> {
+    match &args.format {
+        _ if context.global.json => Ok(Form::Json),
+        None => Ok(Form::Text(Format::plain())),
+        Some(format) => {
+            Format::parse(format).map(Form::Text).map_err(|error| Failure::usage(format!("-f: {error}")))
+        }
+    }
+}
+
+type Events = SelectAll<Pin<Box<dyn Stream<Item = Event>>>>;
+
+/// Events of every partition that is not over from the beginning: a consumer for each topic.
+async fn events(context: &Context, client: &Client, partitions: &[Planned]) -> Result<Events, Failure> {
+    let mut streams = Vec::new();
+    for of_topic in partitions.chunk_by(|a, b| a.topic == b.topic) {
+        let going: Vec<&Planned> = of_topic.iter().filter(|planned| !planned.reach.is_over()).collect();
+        if going.is_empty() {
+            continue;
+        }
+        let mut builder = client.consumer().topic(&*going[0].topic);
+        if let Some(bytes) = context.setting("fetch.max.bytes", parse_bytes)? {
+            builder = builder.max_bytes(usize::try_from(bytes).unwrap_or(0));
+        }
+        for planned in going {
+            let start = Start::Offset(planned.reach.from);
+            builder =
+                builder.partitions([planned.partition]).start_at(&*planned.topic, planned.partition, start);
+        }
+        streams.push(as_stream(builder.build().await?));
+    }
+    Ok(select_all(streams))
+}
+
+fn as_stream(consumer: Consumer) -> Pin<Box<dyn Stream<Item = Event>>> {
+    Box::pin(unfold(consumer, |mut consumer| async move {
+        let event = consumer.next_event().await?;
+        Some((event, consumer))
+    }))
+}
+
+/// One run of `consume`.
+struct Reading<'a> {
+    context: &'a Context,
+    form: Form,
+    goal: Goal,
+    limit: u64,
+    out: Vec<u8>,
+    records: u64,
+    value_bytes: u64,
+    exit: Exit,
+}
+
+impl Reading<'_> {
+    /// Reads until the goal, the limit, or nothing more can come. True when the goal was reached.
+    ///
+    /// Errors: stdout is gone; with `bounded` (everything to read is there), the broker says nothing for too long.
+    async fn read_all(&mut self, events: &mut Events, bounded: bool) -> Result<bool, Failure> {
+        let mut step = self.goal.begin();
+        while self.records < self.limit {
+            match step {
+                Step::Over => return Ok(true),
+                Step::CaughtUp => self.say_waiting()?,
+                Step::On => {}
+            }
+            let Some(event) = self.next(events, bounded).await? else { return Ok(false) };
+            step = self.take(event)?;
+        }
+        Ok(false)
+    }
+
+    /// The next event. What was read is printed before waiting.
+    async fn next(&mut self, events: &mut Events, bounded: bool) -> Result<Option<Event>, Failure> {
+        if let Some(event) = events.next().now_or_never() {
+            return Ok(event);
+        }
+        self.flush()?;
+        let timeout = self.context.global.timeout;
+        tokio::select! {
+            event = events.next() => Ok(event),
+            () = self.context.sleep(timeout), if bounded => Err(Failure {
+                exit: Exit::Unreachable,
+                message: format!("nothing came for {}; check that the broker runs   [TIMED_OUT]", print_ms(as_ms(timeout))),
+            }),
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<Step, Failure> {
+        match event {
+            Event::Record(record) => self.take_record(&record),
+            Event::CaughtUp { topic, partition, next_offset } => {
+                Ok(self.goal.advance(&topic, partition, next_offset))
+            }
+            Event::Error(error) => {
+                self.flush()?;
+                self.report(&error);
+                Ok(self.give_up(&error))
+            }
+        }
+    }
+
+    fn take_record(&mut self, record: &ConsumerRecord) -> Result<Step, Failure> {
+        let ConsumerRecord { topic, partition, offset, .. } = record;
+        if !self.goal.wants(topic, *partition, *offset) {
+            return Ok(self.goal.advance(topic, *partition, *offset));
+        }
+        match &self.form {
+            Form::Json => json::write_line(record, &mut self.out),
+            Form::Text(format) => format.write(record, Target::stdout(), &mut self.out),
+        }
+        self.records += 1;
+        self.value_bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
+        if self.out.len() >= PRINT_BYTES {
+            self.flush()?;
+        }
+        Ok(self.goal.advance(topic, *partition, offset + 1))
+    }
+
+    fn give_up(&mut self, error: &Error) -> Step {
+        let partition = error.metadata.get("partition").and_then(|partition| partition.parse().ok());
+        match (error.metadata.get("topic"), partition) {
+            (Some(topic), Some(partition)) => self.goal.give_up(&topic.as_str().into(), partition),
+            _ => Step::On,
+        }
+    }
+
+    fn report(&mut self, error: &Error) {
+        self.exit = self.exit.and(Exit::of(error.kind));
+        let damaged: Option<(Offset, Offset)> = range_of(error);
+        let next = damaged.map_or_else(String::new, |(_, end)| format!("   to go on behind it: -o {end}"));
+        print_error(&format!("{}{next}", in_words(error)));
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let printed = print(&self.out);
+        self.out.clear();
+        printed
+    }
+
+    fn say_waiting(&mut self) -> Result<(), Failure> {
+        self.flush()?;
+        let partitions = count(self.goal.partition_count() as i64, "partition");
+        self.context.hint(&format!(
+            "waiting for new records at the end of {partitions} \
+             (Ctrl-C stops; -e exits at the end; -o start reads from the beginning)"
+        ));
+        Ok(())
+    }
+
+    fn say_end(&self, elapsed: Duration) {
+        self.context.hint(&format!(
+            "reached end of {}: {}, {}, {:.2} s",
+            count(self.goal.partition_count() as i64, "partition"),
+            count(self.records, "record"),
+            print_bytes(self.value_bytes),
+            elapsed.as_secs_f64()
+        ));
+    }
+}
+
+/// First and end offset of a damaged range, when the broker tells them.
+fn range_of(error: &Error) -> Option<(Offset, Offset)> {
+    let number = |name| error.metadata.get(name)?.parse().ok();
+    Some((number("first")?, number("end")?)).filter(|_| error.kind == crate::base::ErrorKind::DamagedRange)
+}

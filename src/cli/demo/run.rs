@@ -1,0 +1,105 @@
+//! The order of events: broker, records, check, what to try next, stop.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::DemoArgs;
+use super::check::Verdict;
+use super::flow;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::machine::this_machine;
+use crate::cli::output::print;
+use crate::cli::serve::{Running, signal};
+use crate::config::{
+    BrokerSettings,
+    load::{Inputs, load},
+};
+
+/// How long the stop may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs `weir demo`.
+pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
+    let folder = Folder::make(context.now_ms())?;
+    let begun = context.monotonic();
+    let running = Running::start(settings(&folder.0)?).await?;
+    let address = running.address().to_string();
+    let ready_in = context.monotonic().saturating_sub(begun).as_millis();
+    print(format!(
+        "broker on {address}, data in {} (removed at the end), ready in {ready_in} ms\n",
+        folder.0.display()
+    ))?;
+    let end = tokio::select! {
+        end = show(context, args, &address) => end,
+        () = signal() => Ok(Exit::Done),
+        reason = running.failed() => Err(Failure::failed(reason)),
+    };
+    // WHY: requests of the demo's own client are gone by now, so the stop has nothing to wait for.
+    let clean = running.stop(STOP_DEADLINE).await;
+    let end = end?;
+    print(if clean { "stopped cleanly\n" } else { "stopped\n" })?;
+    Ok(end)
+}
+
+async fn show(context: &Context, args: &DemoArgs, address: &str) -> Result<Exit, Failure> {
+    let context = context.with(|global| global.bootstrap = address.to_owned());
+    let client = context.client().await?;
+    flow::create_topics(&client).await?;
+    let topics = flow::TOPICS.map(|(kind, partitions)| format!("{} ({partitions} partitions)", kind.name()));
+    print(format!("sending sample records to {}, and reading them back\n", topics.join(", ")))?;
+    let verdict = flow::run(&context, args, &client).await?;
+    print(format!("{verdict}\n"))?;
+    if args.once {
+        return Ok(exit_of(verdict));
+    }
+    print(next_steps(address))?;
+    std::future::pending().await
+}
+
+fn exit_of(verdict: Verdict) -> Exit {
+    if verdict.passed() { Exit::Done } else { Exit::Failed }
+}
+
+fn next_steps(address: &str) -> String {
+    format!(
+        "\nTry next, in another terminal:
+  weir -b {address} topic list
+  weir -b {address} consume prices -o start -e -f '%p/%o %k %v\\n'
+  weir -b {address} consume activity --tail 3 -J
+  weir -b {address} produce emails 'hello from me'
+Ctrl-C stops the broker and removes its data.\n"
+    )
+}
+
+fn settings(folder: &Path) -> Result<BrokerSettings, Failure> {
+    let flags = [
+        ("data.dir", folder.display().to_string()),
+        ("listen", "127.0.0.1:0".to_owned()),
+        ("log.level", "warn".to_owned()),
+    ];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value)).into();
+    load(&Inputs { flags, ..Default::default() }, &this_machine()).map_err(|errors| {
+        Failure::failed(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// A folder that goes with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(now_ms: i64) -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("weir-demo-{}-{now_ms}", std::process::id()));
+        std::fs::create_dir(&path)
+            .map_err(|error| Failure::failed(format!("can't make the folder {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            crate::cli::output::print_warning(&format!("can't remove {}: {error}", self.0.display()));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How a command ends: exit codes, and errors as people and scripts see them.
+
+use std::io;
+
+use crate::base::{Error, ErrorKind};
+
+/// Exit code of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// At least one item failed.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// The broker can't be reached, or did not answer in time: a retry makes sense.
+    Unreachable = 3,
+    /// `serve` only: config or data directory has to be changed before another start (`EX_CONFIG`).
+    Config = 78,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The code of a broker's or client's error.
+    pub fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::ShuttingDown => Exit::Unreachable,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// The code when this and another item ended: a failure that a retry may cure yields to one that it won't.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let rank = |exit| match exit {
+            Exit::Done => 0,
+            Exit::Unreachable => 1,
+            Exit::Failed => 2,
+            Exit::Usage => 3,
+            Exit::Config => 4,
+            Exit::Interrupted => 5,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub exit: Exit,
+    /// What to print after `error: `; empty when there is nothing more to say.
+    pub message: String,
+}
+
+impl Failure {
+    /// A command line that makes no sense; `message` names the argument and says what would.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into() }
+    }
+
+    /// An item that failed.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, message: message.into() }
+    }
+
+    /// What a failed write to stdout means: a reader that has gone away wanted no more, which is no failure.
+    pub fn stdout(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { exit: Exit::Done, message: String::new() };
+        }
+        Self::failed(format!("can't write to stdout: {error}"))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { exit: Exit::of(error.kind), message: in_words(&error) }
+    }
+}
+
+/// An error with its reason in brackets, as the last thing on the line.
+pub fn in_words(error: &Error) -> String {
+    format!("{}   [{}]", error.message, error.kind.row().reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_follow_the_kind() {
+        assert_eq!(Exit::of(ErrorKind::Unavailable) as u8, 3);
+        assert_eq!(Exit::of(ErrorKind::TimedOut) as u8, 3);
+        assert_eq!(Exit::of(ErrorKind::TopicNotFound) as u8, 1);
+    }
+
+    #[test]
+    fn the_worse_end_wins() {
+        assert_eq!(Exit::Done.and(Exit::Unreachable), Exit::Unreachable);
+        assert_eq!(Exit::Unreachable.and(Exit::Failed), Exit::Failed);
+        assert_eq!(Exit::Failed.and(Exit::Done), Exit::Failed);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_failure() {
+        let gone = Failure::stdout(&io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((gone.exit, gone.message.as_str()), (Exit::Done, ""));
+        assert_eq!(Failure::stdout(&io::Error::from(io::ErrorKind::StorageFull)).exit, Exit::Failed);
+    }
+
+    #[test]
+    fn the_reason_ends_the_line() {
+        let failure = Failure::from(Error::new(ErrorKind::TopicNotFound, "topic 'x' does not exist"));
+        assert_eq!(failure.message, "topic 'x' does not exist   [TOPIC_NOT_FOUND]");
+    }
+}

@@ -1,0 +1,26 @@
+//! The `weir` command.
+//!
+//! Data goes to stdout, everything for the eye to stderr. Exit codes: 0 done, 1 an item failed, 2 usage, 3 unreachable or
+//! timed out, 130 Ctrl-C; `serve` and `demo` exit 0 after a clean stop by Ctrl-C. Reading order: [`args`] (the tree),
+//! [`offset`], [`format`], [`json`] (pure), [`run`], then the commands. Only [`serve`] starts a broker; [`context`] names the
+//! clock.
+
+pub mod args;
+pub mod consume;
+pub mod context;
+pub mod demo;
+pub mod exit;
+pub mod format;
+pub mod json;
+pub mod latency;
+pub mod machine;
+pub mod offset;
+pub mod output;
+pub mod produce;
+pub mod progress;
+pub mod run;
+pub mod sample;
+pub mod serve;
+pub mod topic;
+
+pub use run::main;

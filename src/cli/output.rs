@@ -1,0 +1,187 @@
+//! What is printed: tables, numbers, JSON documents on stdout; words on stderr.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
+use serde_json::{Map, Value, json};
+
+use super::exit::Failure;
+use crate::base::size::print_bytes;
+use crate::base::time::print_ms;
+
+/// Version of the JSON documents; rises when a field changes its meaning or goes.
+const DOCUMENT_VERSION: u32 = 1;
+
+/// Which way the cells of a column lean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Column {
+    /// Words.
+    Left(&'static str),
+    /// Numbers.
+    Right(&'static str),
+}
+
+/// A table without borders: columns two spaces apart.
+pub struct Table {
+    grid: Grid,
+    indent: &'static str,
+}
+
+impl Table {
+    /// A table with these columns and no rows.
+    pub fn new(columns: &[Column]) -> Self {
+        let mut grid = Grid::new();
+        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        grid.set_header(columns.iter().map(|column| match column {
+            Column::Left(name) | Column::Right(name) => *name,
+        }));
+        for (at, column) in columns.iter().enumerate() {
+            let cells = grid.column_mut(at).expect("the header made the column");
+            cells.set_padding((0, 2));
+            if matches!(column, Column::Right(_)) {
+                cells.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Self { grid, indent: "" }
+    }
+
+    /// Begins every line with two spaces.
+    #[must_use]
+    pub fn indented(mut self) -> Self {
+        self.indent = "  ";
+        self
+    }
+
+    /// Adds a row of as many cells as there are columns.
+    pub fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
+        self.grid.add_row(cells);
+    }
+
+    /// The lines, each with its newline and without blanks at its end.
+    pub fn print(&self) -> String {
+        self.grid.lines().map(|line| format!("{}{}\n", self.indent, line.trim_end())).collect()
+    }
+}
+
+/// A number with separators: `1,204,331`.
+pub fn thousands(number: impl Into<i128>) -> String {
+    let number = number.into();
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+    if number < 0 {
+        text.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 record`, `1,204 records`.
+pub fn count(number: impl Into<i128>, noun: &str) -> String {
+    let number = number.into();
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number))
+}
+
+/// A config value as set and in words: `604800000 (7d)`.
+pub fn config_value(key: &str, value: &str) -> String {
+    let number: Option<i64> = value.parse().ok();
+    let words = match number {
+        Some(-1) if key.ends_with(".ms") || key.ends_with(".bytes") => "no limit".to_owned(),
+        Some(ms) if key.ends_with(".ms") && ms >= 1_000 => print_ms(ms),
+        Some(bytes) if key.ends_with(".bytes") && bytes >= 1_024 => print_bytes(bytes.unsigned_abs()),
+        _ => return value.to_owned(),
+    };
+    format!("{value} ({words})")
+}
+
+/// Prints `text` as it is to stdout. Errors: as [`Failure::stdout`] reads them.
+pub fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
+}
+
+/// Prints a JSON document: `fields` after the name of the command and the version of the form.
+pub fn print_document(command: &str, fields: Map<String, Value>) -> Result<(), Failure> {
+    print(document(command, fields))
+}
+
+fn document(command: &str, fields: Map<String, Value>) -> String {
+    let mut whole = Map::new();
+    whole.insert("command".to_owned(), json!(command));
+    whole.insert("version".to_owned(), json!(DOCUMENT_VERSION));
+    whole.extend(fields);
+    format!("{}\n", Value::Object(whole))
+}
+
+/// Prints an error to stderr; nothing when there is nothing to say.
+pub fn print_error(message: &str) {
+    if !message.is_empty() {
+        anstream::eprintln!("\x1b[1;31merror:\x1b[0m {message}");
+    }
+}
+
+/// Prints a warning to stderr.
+pub fn print_warning(message: &str) {
+    anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_separated() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_204_331, "1,204,331"),
+            (-890, "-890"),
+            (-1_000, "-1,000"),
+        ] {
+            assert_eq!(thousands(number), text);
+        }
+        assert_eq!(thousands(i64::MIN), "-9,223,372,036,854,775,808");
+        assert_eq!((count(1, "record"), count(2, "record")), ("1 record".to_owned(), "2 records".to_owned()));
+    }
+
+    #[test]
+    fn config_values_are_told_in_words_where_that_helps() {
+        assert_eq!(config_value("retention.ms", "604800000"), "604800000 (7d)");
+        assert_eq!(config_value("retention.bytes", "-1"), "-1 (no limit)");
+        assert_eq!(config_value("segment.bytes", "1073741824"), "1073741824 (1.0 GiB)");
+        assert_eq!(config_value("flush.ms", "500"), "500");
+        assert_eq!(config_value("flush", "ack"), "ack");
+    }
+
+    #[test]
+    fn tables_have_no_borders_and_no_blanks_at_the_end() {
+        let mut table = Table::new(&[Column::Left("NAME"), Column::Right("RECORDS"), Column::Left("HEALTH")]);
+        table.row(["orders".to_owned(), "1,204,331".to_owned(), "ok".to_owned()]);
+        table.row(["p".to_owned(), "96".to_owned(), String::new()]);
+        assert_eq!(table.print(), "NAME      RECORDS  HEALTH\norders  1,204,331  ok\np              96\n");
+        assert!(table.indented().print().starts_with("  NAME"));
+    }
+
+    #[test]
+    fn long_cells_are_not_wrapped() {
+        let mut table = Table::new(&[Column::Left("NAME")]);
+        table.row(["x".repeat(500)]);
+        assert_eq!(table.print().lines().count(), 2);
+    }
+
+    #[test]
+    fn documents_say_what_they_are() {
+        let mut fields = Map::new();
+        fields.insert("topics".to_owned(), json!([]));
+        assert_eq!(
+            document("topic list", fields),
+            "{\"command\":\"topic list\",\"topics\":[],\"version\":1}\n"
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! Arguments of `weir produce`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::args::key_value;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir produce orders 'first' 'second' -k u1
+  printf 'u1:a\\nu2:b\\n' | weir produce orders -K: --report '%t[%p]@%o\\n'
+  weir produce orders -F big.txt -z zstd -r 20000
+  weir consume orders -J -e -o start | weir produce copy -J";
+
+/// `weir produce`.
+#[derive(Args, Debug)]
+#[command(before_help = EXAMPLES)]
+pub struct ProduceArgs {
+    /// Topic to write to
+    pub topic: String,
+    /// A record for each value [default: a record for each line of stdin; an empty line is an empty value]
+    #[arg(value_name = "VALUE")]
+    pub values: Vec<String>,
+    /// Read lines from a file; - is stdin
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "values")]
+    pub file: Option<PathBuf>,
+    /// Each line is KEY SEP VALUE; \t and the like work
+    #[arg(short = 'K', long, value_name = "SEP", conflicts_with_all = ["key", "json"])]
+    pub key_separator: Option<String>,
+    /// Key of every record
+    #[arg(short, long, conflicts_with = "json")]
+    pub key: Option<String>,
+    /// Header of every record
+    #[arg(short = 'H', long = "header", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub headers: Vec<(String, String)>,
+    /// Partition of every record [default: by key, else in turns]
+    #[arg(short, long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partition: Option<i32>,
+    /// When a record counts as written: all, 1 (leader), 0 (never asked)
+    #[arg(short, long, default_value = "all", hide_possible_values = true)]
+    pub acks: Acks,
+    /// Compression: none, gzip, snappy, lz4, zstd
+    #[arg(short = 'z', long, value_name = "CODEC", default_value = "none", hide_possible_values = true)]
+    pub compression: Codec,
+    /// Records per second at most
+    #[arg(short, long, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub rate: Option<u64>,
+    /// Stop after N records
+    #[arg(short = 'n', long, value_name = "N")]
+    pub count: Option<u64>,
+    /// With -J: let the key choose, whatever partition a line names
+    #[arg(long, requires = "json")]
+    pub repartition: bool,
+    /// Print this for each record written, such as '%t[%p]@%o\n'
+    #[arg(long, value_name = "FORMAT")]
+    pub report: Option<String>,
+}
+
+/// When a record counts as written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Acks {
+    /// When every in-sync replica has it.
+    All,
+    /// When the leader has it.
+    #[value(name = "1")]
+    Leader,
+    /// When it was sent.
+    #[value(name = "0")]
+    None,
+}
+
+/// How batches are compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Codec {
+    /// Not.
+    None,
+    /// gzip.
+    Gzip,
+    /// snappy.
+    Snappy,
+    /// lz4.
+    Lz4,
+    /// zstd.
+    Zstd,
+}

@@ -1,0 +1,162 @@
+//! Records that were sent and have no result yet.
+
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+
+use super::report::Tally;
+use crate::base::Error;
+use crate::cli::context::Context;
+use crate::cli::exit::{Failure, in_words};
+use crate::cli::format::{Format, Target};
+use crate::cli::output::{print, print_error};
+use crate::cli::progress::Progress;
+use crate::client::{ConsumerRecord, Delivery, Record, RecordMetadata, TimestampType};
+
+/// Records on their way at a time: bounds memory however large the input is.
+const IN_FLIGHT_MAX: usize = 10_000;
+
+/// Records on their way, in the order in which they were sent.
+pub(super) struct Flights<'a> {
+    pub(super) context: &'a Context,
+    pub(super) report: Option<Format>,
+    pub(super) tally: Tally,
+    pub(super) begun: Duration,
+    running: FuturesOrdered<Pin<Box<dyn Future<Output = Landed> + 'a>>>,
+    progress: Progress,
+}
+
+/// What is remembered of a record while it is on its way.
+pub(super) struct Sent {
+    line: u64,
+    value_bytes: u64,
+    sent_at: Duration,
+    shown: Option<Record>,
+}
+
+/// A record with its result.
+struct Landed {
+    sent: Sent,
+    landed_at: Duration,
+    result: Result<RecordMetadata, Error>,
+}
+
+impl<'a> Flights<'a> {
+    /// Nothing on its way; `report` is printed for each record that lands.
+    pub(super) fn new(context: &'a Context, report: Option<Format>) -> Self {
+        let begun = context.monotonic();
+        Self {
+            context,
+            report,
+            tally: Tally::new(),
+            begun,
+            running: FuturesOrdered::new(),
+            progress: Progress::new(begun, context.global.quiet),
+        }
+    }
+
+    /// What to remember of a record that is about to be sent.
+    pub(super) fn prepare(&self, line: u64, record: &Record) -> Sent {
+        Sent {
+            line,
+            value_bytes: record.value.as_ref().map_or(0, |value| value.len() as u64),
+            sent_at: self.context.monotonic(),
+            shown: self.report.is_some().then(|| record.clone()),
+        }
+    }
+
+    /// Watches over a record that was sent.
+    pub(super) fn begin(&mut self, sent: Sent, delivery: Delivery) {
+        let context = self.context;
+        let land = async move {
+            let result = delivery.await;
+            Landed { sent, landed_at: context.monotonic(), result }
+        };
+        self.running.push_back(Box::pin(land));
+    }
+
+    /// Does `work`, counting results as they come.
+    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                Some(landed) = self.running.next(), if !self.running.is_empty() => self.settle(landed)?,
+            }
+        }
+    }
+
+    /// Waits until another record may be sent.
+    pub(super) async fn wait_for_room(&mut self) -> Result<(), Failure> {
+        self.wait_for_fewer_than(IN_FLIGHT_MAX).await
+    }
+
+    /// Waits until every record has its result.
+    pub(super) async fn wait_for_all(&mut self) -> Result<(), Failure> {
+        self.wait_for_fewer_than(1).await?;
+        self.progress.clear();
+        Ok(())
+    }
+
+    async fn wait_for_fewer_than(&mut self, count: usize) -> Result<(), Failure> {
+        while self.running.len() >= count
+            && let Some(landed) = self.running.next().await
+        {
+            self.settle(landed)?;
+        }
+        Ok(())
+    }
+
+    /// Time since the beginning.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.context.monotonic().saturating_sub(self.begun)
+    }
+
+    fn settle(&mut self, landed: Landed) -> Result<(), Failure> {
+        let Landed { sent, landed_at, result } = landed;
+        match result {
+            Ok(stored) => {
+                self.tally.delivered(sent.value_bytes, landed_at.saturating_sub(sent.sent_at));
+                self.show(sent.shown, stored)?;
+            }
+            Err(error) => self.count_failure(sent.line, &error),
+        }
+        let (tally, elapsed) = (&self.tally, self.elapsed());
+        self.progress.tick(self.begun + elapsed, || tally.progress(elapsed));
+        Ok(())
+    }
+
+    fn show(&mut self, record: Option<Record>, stored: RecordMetadata) -> Result<(), Failure> {
+        let (Some(format), Some(record)) = (&self.report, record) else { return Ok(()) };
+        let mut out = Vec::new();
+        format.write(&as_stored(record, stored), Target::stdout(), &mut out);
+        self.progress.clear();
+        print(out)
+    }
+
+    /// Counts a record that failed, and prints why.
+    pub(super) fn count_failure(&mut self, line: u64, error: &Error) {
+        if self.tally.failed(error) {
+            self.progress.clear();
+            print_error(&format!("record of line {line}: {}", in_words(error)));
+        }
+    }
+}
+
+/// What was sent, as the log now has it.
+fn as_stored(record: Record, stored: RecordMetadata) -> ConsumerRecord {
+    ConsumerRecord {
+        topic: stored.topic,
+        partition: stored.partition,
+        offset: stored.offset,
+        timestamp: stored.timestamp,
+        timestamp_type: TimestampType::Create,
+        leader_epoch: stored.leader_epoch,
+        key: record.key,
+        value: record.value,
+        headers: record.headers,
+    }
+}

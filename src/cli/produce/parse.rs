@@ -1,0 +1,196 @@
+//! A line into a record. Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::args::ProduceArgs;
+use super::input::Line;
+use crate::cli::format::unescape;
+use crate::cli::json::read_line;
+use crate::client::Record;
+
+/// How lines become records.
+#[derive(Debug)]
+pub(super) struct Parser {
+    topic: Arc<str>,
+    partition_count: i32,
+    partition: Option<i32>,
+    headers: Vec<(String, Option<Bytes>)>,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// The line is the value.
+    Value { key: Option<Bytes> },
+    /// Key, separator, value.
+    Keyed { separator: Vec<u8> },
+    /// A JSON object.
+    Json { repartition: bool },
+}
+
+impl Parser {
+    /// As the arguments say, for a topic of so many partitions.
+    ///
+    /// Errors: an argument that makes no sense, named.
+    pub(super) fn new(args: &ProduceArgs, json: bool, partition_count: i32) -> Result<Self, String> {
+        let form = match &args.key_separator {
+            _ if json => Form::Json { repartition: args.repartition },
+            Some(separator) => Form::Keyed { separator: separator_bytes(separator)? },
+            None => Form::Value { key: args.key.clone().map(Bytes::from) },
+        };
+        let parser = Self {
+            topic: args.topic.as_str().into(),
+            partition_count,
+            partition: args.partition,
+            headers: args
+                .headers
+                .iter()
+                .map(|(key, value)| (key.clone(), Some(value.clone().into())))
+                .collect(),
+            form,
+        };
+        if let Some(partition) = args.partition {
+            parser.check(partition).map_err(|error| format!("-p: {error}"))?;
+        }
+        Ok(parser)
+    }
+
+    /// The record of a line; none for a blank line among JSON lines. Errors: the line's number and what is wrong.
+    pub(super) fn record(&self, line: &Line) -> Result<Option<Record>, String> {
+        if matches!(self.form, Form::Json { .. }) && line.text.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let mut record = Record::to(self.topic.clone());
+        record.partition = self.partition;
+        match &self.form {
+            Form::Value { key } => {
+                record.key = key.clone();
+                record.value = Some(line.text.clone());
+            }
+            Form::Keyed { separator } => {
+                let at = find(&line.text, separator).ok_or_else(|| self.no_separator(line, separator))?;
+                record.key = Some(line.text.slice(..at));
+                record.value = Some(line.text.slice(at + separator.len()..));
+            }
+            Form::Json { repartition } => {
+                self.fill(&mut record, line, *repartition)
+                    .map_err(|error| format!("line {}: {error}", line.number))?;
+            }
+        }
+        record.headers.extend(self.headers.iter().cloned());
+        Ok(Some(record))
+    }
+
+    fn fill(&self, record: &mut Record, line: &Line, repartition: bool) -> Result<(), String> {
+        let read = read_line(&line.text)?;
+        if let Some(partition) = read.partition.filter(|_| !repartition) {
+            self.check(partition).map_err(|error| format!("{error}; --repartition lets the key choose"))?;
+            record.partition = Some(partition);
+        }
+        record.timestamp = read.timestamp;
+        record.key = read.key;
+        record.value = read.value;
+        record.headers = read.headers;
+        Ok(())
+    }
+
+    fn check(&self, partition: i32) -> Result<(), String> {
+        if partition < self.partition_count {
+            return Ok(());
+        }
+        let last = self.partition_count - 1;
+        Err(format!("topic '{}' has no partition {partition}; its partitions are 0 to {last}", self.topic))
+    }
+
+    fn no_separator(&self, line: &Line, separator: &[u8]) -> String {
+        let separator = String::from_utf8_lossy(separator);
+        format!(
+            "line {}: no key separator {separator:?} (-K); without -K a line is a value without key",
+            line.number
+        )
+    }
+}
+
+fn separator_bytes(text: &str) -> Result<Vec<u8>, String> {
+    match unescape(text) {
+        Ok(bytes) if bytes.is_empty() => Err("-K: the separator is empty".to_owned()),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(format!("-K: {error}")),
+    }
+}
+
+fn find(text: &[u8], separator: &[u8]) -> Option<usize> {
+    text.windows(separator.len()).position(|window| window == separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn parser(arguments: &[&str]) -> Result<Parser, String> {
+        let words = ["weir", "produce", "t"].iter().chain(arguments);
+        let cli = Cli::try_parse_from(words).expect("arguments parse");
+        let Command::Produce(args) = cli.command else { panic!("not produce") };
+        Parser::new(&args, cli.global.json, 3)
+    }
+
+    fn record(arguments: &[&str], text: &'static str) -> Result<Record, String> {
+        let read =
+            parser(arguments)?.record(&Line { number: 7, text: Bytes::from_static(text.as_bytes()) })?;
+        Ok(read.expect("no blank line"))
+    }
+
+    #[test]
+    fn a_line_is_a_value() {
+        let read = record(&["-k", "u1", "-H", "a=1", "-H", "a=", "-p", "2"], "x:y").expect("reads");
+        let expected = Record::to("t").key("u1").value("x:y").header("a", "1").header("a", "").partition(2);
+        assert_eq!(read, expected);
+        assert_eq!(record(&[], "").expect("reads"), Record::to("t").value(""));
+    }
+
+    #[test]
+    fn the_first_separator_ends_the_key() {
+        assert_eq!(
+            record(&["-K:"], "u1:{\"n\":1}").expect("reads"),
+            Record::to("t").key("u1").value("{\"n\":1}")
+        );
+        assert_eq!(record(&["-K", "\\t"], "a\tb\tc").expect("reads"), Record::to("t").key("a").value("b\tc"));
+        assert_eq!(record(&["-K", "=>"], "=>").expect("reads"), Record::to("t").key("").value(""));
+        let error = record(&["-K:"], "plain").expect_err("no separator");
+        assert!(error.starts_with("line 7: no key separator \":\""), "{error}");
+        assert!(record(&["-K", ""], "x").expect_err("empty").contains("-K"));
+    }
+
+    #[test]
+    fn json_lines_keep_their_partition_unless_told() {
+        let line = r#"{"topic":"other","partition":2,"offset":99,"timestamp":5,"key":"k","value":null,"headers":[{"key":"h","value":null}]}"#;
+        let read = record(&["-J"], line).expect("reads");
+        assert_eq!((read.topic.as_ref(), read.partition, read.timestamp), ("t", Some(2), Some(5)));
+        assert_eq!((read.value, read.headers), (None, vec![("h".to_owned(), None)]));
+        assert_eq!(record(&["-J", "--repartition"], line).expect("reads").partition, None);
+        let blank = Line { number: 1, text: Bytes::from_static(b" \r") };
+        assert_eq!(parser(&["-J"]).expect("parses").record(&blank), Ok(None));
+        let added = record(&["-J", "-H", "x=y"], line).expect("reads");
+        assert_eq!(added.headers.len(), 2);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let error = record(&["-J"], r#"{"partition":3,"value":"x"}"#).expect_err("out of range");
+        assert!(
+            error.starts_with("line 7: topic 't' has no partition 3; its partitions are 0 to 2"),
+            "{error}"
+        );
+        assert!(record(&["-J"], r#"{"partition":3,"value":"x"}"#).expect_err("x").contains("--repartition"));
+        assert!(record(&["-J", "--repartition"], r#"{"partition":3,"value":"x"}"#).is_ok());
+        assert!(record(&["-J"], "nonsense").expect_err("no JSON").starts_with("line 7: not a JSON object"));
+        assert!(
+            parser(&["-p", "3"]).expect_err("out of range").starts_with("-p: topic 't' has no partition 3")
+        );
+    }
+}

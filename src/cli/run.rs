@@ -1,0 +1,80 @@
+//! From arguments to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Cli, Color, Command, Global};
+use super::context::Context;
+use super::exit::{Exit, Failure};
+use super::output::print_error;
+use super::{consume, demo, produce, serve, topic};
+
+/// Parses the arguments of the process and runs the command. Prints its own errors.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    set_colours(cli.global.color);
+    let end = run(cli).unwrap_or_else(|failure| {
+        print_error(&failure.message);
+        failure.exit
+    });
+    ExitCode::from(end as u8)
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    if let Command::Serve(args) = cli.command {
+        return serve::run(&cli.global, &args);
+    }
+    start_log(&cli.global);
+    let runtime = runtime()?;
+    let context = Context::new(cli.global);
+    let end = match cli.command {
+        Command::Serve(_) => unreachable!("handled above"),
+        Command::Demo(args) => runtime.block_on(demo::run(&context, &args)),
+        Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
+        Command::Produce(args) => runtime.block_on(until_interrupted(produce::run(&context, &args))),
+        Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
+    };
+    // WHY: a thread may still wait for a line of stdin; nobody wants that line any more.
+    runtime.shutdown_background();
+    end
+}
+
+/// A runtime on this thread.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::failed(format!("the operating system gives no event loop: {error}")))
+}
+
+/// Ctrl-C ends a command at once.
+async fn until_interrupted(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    tokio::select! {
+        end = work => end,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    }
+}
+
+fn set_colours(when: Color) {
+    let choice = match when {
+        Color::Auto => return,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Warnings of the client library, such as a lost connection, are for the eye as well.
+fn start_log(global: &Global) {
+    let level = match global.verbose {
+        0 if global.quiet => tracing::Level::ERROR,
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .without_time()
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -1,0 +1,330 @@
+//! `weir serve`: settings, broker, door, and their end. The only file of the command line that knows the broker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal as on_signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::args::Global;
+use super::exit::{Exit, Failure};
+use super::machine::this_machine;
+use super::output::{count, print, print_document, print_error};
+use crate::api::listener::{Serving, serve};
+use crate::broker::Broker;
+use crate::broker::data_dir::DataDirError;
+use crate::broker::start::StartError;
+use crate::config::BrokerSettings;
+use crate::config::load::{ConfigFile, Inputs, LoadError, Place, load};
+use crate::env::{Clock, Env, RealClock, RealDisk, Rng};
+
+/// Where `--dev` keeps its records.
+const DEV_FOLDER: &str = "./weir-dev";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir serve --dev                                   records in ./weir-dev
+  weir serve --data-dir /var/lib/weir --listen 127.0.0.1:7070
+  weir serve -c weir.toml -X shutdown.timeout.ms=30s";
+
+/// Arguments of `weir serve`.
+#[derive(Args, Debug)]
+#[command(before_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Records in ./weir-dev, unless --data-dir is given
+    #[arg(long)]
+    pub dev: bool,
+    /// Folder that holds everything durable [default: ./weir-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Config file: TOML with the same keys as -X
+    #[arg(short, long, value_name = "FILE", env = "WEIR_CONFIG", hide_env = true)]
+    pub config: Option<PathBuf>,
+    /// Number of this broker [default: 1]
+    #[arg(long, value_name = "N")]
+    pub node_id: Option<String>,
+    /// Address to serve on; port 0 takes a free one [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Allow an address that other machines reach, although nobody is asked who they are
+    #[arg(long)]
+    pub insecure_no_auth: bool,
+}
+
+/// Runs `weir serve` until a signal stops it.
+pub fn run(global: &Global, args: &ServeArgs) -> Result<Exit, Failure> {
+    let settings = settings(global, args)?;
+    start_log(global, &settings)?;
+    super::run::runtime()?.block_on(run_broker(global, args, settings))
+}
+
+async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings) -> Result<Exit, Failure> {
+    let clock = RealClock::new();
+    let begun = clock.monotonic();
+    let deadline = Duration::from_millis(settings.shutdown_timeout_ms.unsigned_abs());
+    let running = Running::start(settings).await?;
+    let ready_in = clock.monotonic().saturating_sub(begun);
+    announce(global, args, &running, ready_in)?;
+    let end = tokio::select! {
+        () = signal() => Exit::Done,
+        reason = running.failed() => {
+            print_error(&reason);
+            Exit::Failed
+        }
+    };
+    let partitions: i32 = running.broker.image().topics().map(|topic| topic.partition_count()).sum();
+    let partitions = count(partitions, "partition");
+    say(global, &format!("stopping: draining connections, flushing {partitions} ..."));
+    let begun = clock.monotonic();
+    let clean = tokio::select! {
+        clean = running.stop(deadline) => clean,
+        () = signal() => return Ok(Exit::Interrupted),
+    };
+    let took = clock.monotonic().saturating_sub(begun).as_secs_f64();
+    if clean {
+        say(global, &format!("stopped cleanly in {took:.2} s"));
+        return Ok(end);
+    }
+    print_error(&format!(
+        "stopped in {took:.2} s with work left undone; the next start recovers as after a crash"
+    ));
+    Ok(Exit::Failed)
+}
+
+fn announce(global: &Global, args: &ServeArgs, running: &Running, ready_in: Duration) -> Result<(), Failure> {
+    let settings = running.broker.settings();
+    let address = running.address;
+    let version = env!("CARGO_PKG_VERSION");
+    let ready_ms = ready_in.as_millis();
+    if global.json {
+        let fields = [
+            ("address", serde_json::json!(address.to_string())),
+            ("node_id", serde_json::json!(settings.node_id)),
+            ("data_dir", serde_json::json!(settings.data_dir.display().to_string())),
+            ("ready_ms", serde_json::json!(ready_ms as u64)),
+            ("weir", serde_json::json!(version)),
+        ];
+        return print_document(
+            "serve",
+            fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
+        );
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    let mode = if args.dev { "dev mode: " } else { "" };
+    let reach = if settings.insecure_no_auth { "open to other machines" } else { "loopback only" };
+    let folder = settings.data_dir.display();
+    print(format!(
+        "weir {version}  node {}  {mode}data in {folder}, flush=ack, auth off, {reach}
+  grpc  {address}
+ready in {ready_ms} ms.  Try:  weir topic create hello   |   weir produce hello 'first record'   |   \
+         weir consume hello -o start\n",
+        settings.node_id
+    ))
+}
+
+fn say(global: &Global, line: &str) {
+    if !global.quiet {
+        anstream::eprintln!("{line}");
+    }
+}
+
+fn settings(global: &Global, args: &ServeArgs) -> Result<BrokerSettings, Failure> {
+    let file = args.config.as_ref().map(read_config).transpose()?;
+    let name = args.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let inputs = Inputs {
+        file: file.as_deref().map(|text| ConfigFile { name: &name, text }),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        flags: flags(global, args),
+    };
+    load(&inputs, &this_machine()).map_err(|errors| refused(&errors))
+}
+
+fn read_config(path: &PathBuf) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure {
+        exit: Exit::Config,
+        message: format!("can't read the config file {}: {error}", path.display()),
+    })
+}
+
+/// The command line as keys and values.
+fn flags(global: &Global, args: &ServeArgs) -> Vec<(String, String)> {
+    let dev = args.dev.then(|| DEV_FOLDER.to_owned());
+    let given = [
+        ("data.dir", args.data_dir.as_ref().map(|path| path.display().to_string()).or(dev)),
+        ("node.id", args.node_id.clone()),
+        ("listen", args.listen.clone()),
+        ("insecure.no.auth", args.insecure_no_auth.then(|| "true".to_owned())),
+    ];
+    let named = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    named.chain(global.setting.iter().cloned()).collect()
+}
+
+/// Mistakes of the command line alone are usage errors; with those of a file or the environment, config errors.
+fn refused(errors: &[LoadError]) -> Failure {
+    let only_flags = errors.iter().all(|error| error.place == Place::Flag);
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Failure { exit: if only_flags { Exit::Usage } else { Exit::Config }, message: lines.join("\n  ") }
+}
+
+fn start_log(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> {
+    let word = if global.verbose > 0 { "debug" } else { settings.log_level.word() };
+    let level: tracing_subscriber::filter::LevelFilter =
+        word.parse().map_err(|_| Failure::usage(format!("log.level: '{word}' is not a level")))?;
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
+    Ok(())
+}
+
+/// Resolves at SIGINT or SIGTERM.
+pub(super) async fn signal() {
+    let (interrupt, terminate) = (on_signal(SignalKind::interrupt()), on_signal(SignalKind::terminate()));
+    match (interrupt, terminate) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => {
+            tracing::error!("signals can't be caught; the process ends only by being killed");
+            std::future::pending().await
+        }
+    }
+}
+
+/// A broker with its door open.
+pub(super) struct Running {
+    broker: Arc<Broker>,
+    address: SocketAddr,
+    close: oneshot::Sender<()>,
+    door: JoinHandle<io::Result<Serving>>,
+    housekeeping: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a broker and serves it. Needs a tokio runtime.
+    ///
+    /// Errors: the address is taken; the data directory can't be used (exit code 78).
+    pub(super) async fn start(settings: BrokerSettings) -> Result<Self, Failure> {
+        let (listen, every) = (settings.listen, settings.retention_check_ms.unsigned_abs());
+        let deadline = Duration::from_millis(settings.shutdown_timeout_ms.unsigned_abs());
+        // WHY before the broker: an address that is taken is the commonest mistake, and nothing is touched yet.
+        let cannot = |error: io::Error| Failure::failed(format!("can't listen on {listen}: {error}"));
+        let listener = TcpListener::bind(listen).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        let broker = Broker::start(env()?, settings).await.map_err(|error| cannot_start(&error))?;
+        let (close, closed) = oneshot::channel::<()>();
+        let shutdown = async move {
+            // A sender that is gone closes the door as well.
+            let _ = closed.await;
+        };
+        let door = tokio::spawn(serve(broker.clone(), listener, shutdown, deadline));
+        let housekeeping = tokio::spawn(keep_house(broker.clone(), Duration::from_millis(every)));
+        Ok(Self { broker, address, close, door, housekeeping })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resolves when the broker can't go on, with the reason.
+    pub(super) async fn failed(&self) -> String {
+        let mut failure = self.broker.failure();
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => format!("the broker ends: {reason}"),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Closes the door, drains, flushes. True when all of it was done within `deadline`.
+    pub(super) async fn stop(self, deadline: Duration) -> bool {
+        // Nobody listens when the door is closed already.
+        let _ = self.close.send(());
+        let drained = matches!(self.door.await, Ok(Ok(Serving::Drained)));
+        self.housekeeping.abort();
+        let flushed = self.broker.stop(deadline).await;
+        drained && flushed
+    }
+}
+
+async fn keep_house(broker: Arc<Broker>, every: Duration) {
+    loop {
+        broker.env().clock.sleep(every).await;
+        broker.housekeeping().await;
+    }
+}
+
+fn env() -> Result<Env, Failure> {
+    let rng = Rng::from_os()
+        .map_err(|error| Failure::failed(format!("the operating system gives no random numbers: {error}")))?;
+    Ok(Env { disk: Arc::new(RealDisk::new()), clock: Arc::new(RealClock::new()), rng: Arc::new(rng) })
+}
+
+/// What has to be changed by hand before another start gets its own exit code.
+fn cannot_start(error: &StartError) -> Failure {
+    let exit = match error {
+        StartError::DataDir(DataDirError::Locked { .. }) | StartError::Threads(_) | StartError::Commit(_) => {
+            Exit::Failed
+        }
+        StartError::DataDir(_) | StartError::Store(_) | StartError::Metadata(_) | StartError::Disk(_) => {
+            Exit::Config
+        }
+    };
+    Failure { exit, message: format!("can't start: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn flags_of(line: &str) -> Vec<(String, String)> {
+        let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+        let Command::Serve(args) = cli.command else { panic!("not serve") };
+        flags(&cli.global, &args)
+    }
+
+    #[test]
+    fn flags_are_keys() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(flags_of("weir serve"), []);
+        assert_eq!(flags_of("weir serve --dev"), [pair("data.dir", "./weir-dev")]);
+        assert_eq!(
+            flags_of(
+                "weir serve --dev --data-dir d --node-id 3 --listen 127.0.0.1:0 --insecure-no-auth -X a.b=c"
+            ),
+            [
+                pair("data.dir", "d"),
+                pair("node.id", "3"),
+                pair("listen", "127.0.0.1:0"),
+                pair("insecure.no.auth", "true"),
+                pair("a.b", "c"),
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_of_a_file_are_config_errors_and_those_of_flags_usage_errors() {
+        let error = |place| LoadError {
+            place,
+            error: crate::config::ConfigError { key: "shards".to_owned(), message: "is wrong".to_owned() },
+        };
+        assert_eq!(refused(&[error(Place::Flag)]).exit, Exit::Usage);
+        let mixed = refused(&[error(Place::Flag), error(Place::Line("weir.toml".to_owned(), 3))]);
+        assert_eq!(mixed.exit, Exit::Config);
+        assert!(mixed.message.contains("weir.toml line 3: shards: is wrong"), "{}", mixed.message);
+    }
+}

@@ -1,0 +1,228 @@
+//! What the client hands out and takes: plain structs, no wire types.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::{Error, LeaderEpoch, Offset, Timestamp, TopicId};
+
+/// When a produce is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Acks {
+    /// Never. A delivery resolves when its batch was handed to the connection; records can be lost unseen.
+    None,
+    /// When the leader has it, as durable as the topic's `flush` setting says.
+    Leader,
+    /// When every in-sync replica has it.
+    #[default]
+    All,
+}
+
+/// How safe an acknowledged record is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Durability {
+    /// In the operating system's memory: survives a killed broker, not a power cut.
+    Written,
+    /// On stable storage: survives a power cut.
+    Flushed,
+}
+
+/// Whose clock a record's timestamp tells.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TimestampType {
+    /// The producer's, or what the producer set.
+    Create,
+    /// The broker's at the append.
+    Append,
+}
+
+/// Where a consumer begins in a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Start {
+    /// At the first record that is still there.
+    Beginning,
+    /// After the last record that is there when the consumer is built.
+    End,
+    /// At this offset.
+    Offset(Offset),
+    /// At the first record whose timestamp (ms since 1970) is at or after this; at the end when there is none.
+    Timestamp(Timestamp),
+}
+
+/// Which offset to look up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum At {
+    /// Of the first readable record.
+    Start,
+    /// After the last readable record.
+    End,
+    /// Of the first record with the greatest timestamp.
+    MaxTimestamp,
+    /// Of the first record whose timestamp (ms since 1970) is at or after this.
+    Timestamp(Timestamp),
+}
+
+/// A record as it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumerRecord {
+    /// Name of its topic.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its place in the partition.
+    pub offset: Offset,
+    /// Its time in ms since 1970; −1 for none.
+    pub timestamp: Timestamp,
+    /// Whose clock that is.
+    pub timestamp_type: TimestampType,
+    /// Leadership under which it was appended.
+    pub leader_epoch: LeaderEpoch,
+    /// `None`: no key, which differs from an empty one.
+    pub key: Option<Bytes>,
+    /// `None`: no value (a tombstone in a compacted topic), which differs from an empty one.
+    pub value: Option<Bytes>,
+    /// In the order in which the producer gave them; keys may repeat.
+    pub headers: Vec<(String, Option<Bytes>)>,
+}
+
+/// A topic with its partitions and configs.
+#[derive(Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// Its identity: another one after the topic was deleted and created again.
+    pub topic_id: TopicId,
+    /// Whether it is the broker's own.
+    pub internal: bool,
+    /// In order, from 0.
+    pub partitions: Vec<Partition>,
+    /// Every config key, set or default.
+    pub configs: Vec<ConfigValue>,
+}
+
+/// State of one partition.
+#[derive(Debug)]
+pub struct Partition {
+    /// Its number.
+    pub partition: i32,
+    /// Number of its leadership.
+    pub leader_epoch: LeaderEpoch,
+    /// First offset that can be read.
+    pub log_start_offset: Offset,
+    /// Records below it can be read.
+    pub high_watermark: Offset,
+    /// Offset of the next record to be written.
+    pub log_end_offset: Offset,
+    /// Records below it are on stable storage.
+    pub flushed_offset: Offset,
+    /// Files that it consists of.
+    pub segment_count: i32,
+    /// Their size in bytes.
+    pub size_bytes: i64,
+    /// Why it is offline, if it is.
+    pub error: Option<Error>,
+}
+
+/// A config value of a topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigValue {
+    /// The key.
+    pub key: String,
+    /// Sizes in bytes, durations in ms.
+    pub value: String,
+    /// False for the default.
+    pub is_set: bool,
+}
+
+/// A row of the catalogue of topic configs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigKey {
+    /// The key.
+    pub key: String,
+    /// "bytes", "duration", "integer" or "word".
+    pub value_type: String,
+    /// Value where a topic sets none.
+    pub default_value: String,
+    /// What is allowed.
+    pub range: String,
+    /// What it does.
+    pub doc: String,
+}
+
+/// A topic before and after a change.
+#[derive(Debug)]
+pub struct UpdatedTopic {
+    /// As it is now (or would be, for a validation).
+    pub topic: Topic,
+    /// As it was.
+    pub previous: Topic,
+}
+
+/// What a trim did to one partition.
+#[derive(Debug)]
+pub struct TrimmedPartition {
+    /// Its number.
+    pub partition: i32,
+    /// Its first offset now, or why it was not trimmed.
+    pub log_start_offset: Result<Offset, Error>,
+}
+
+/// An offset that was looked up.
+#[derive(Debug)]
+pub struct ListedOffset {
+    /// Name of the topic.
+    pub topic: String,
+    /// Its identity.
+    pub topic_id: TopicId,
+    /// The partition.
+    pub partition: i32,
+    /// `None` when no record is at or after the timestamp.
+    pub offset: Option<Offset>,
+    /// Time of the record found, where one was looked for.
+    pub timestamp: Option<Timestamp>,
+    /// Leadership under which the record before the offset, or the one found, was appended.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+/// What runs at the other end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cluster {
+    /// Identity of the cluster.
+    pub cluster_id: String,
+    /// Version of the broker.
+    pub version: String,
+    /// Number of the broker that answered.
+    pub broker_id: i32,
+    /// Number of its starts so far.
+    pub broker_epoch: i32,
+    /// Every broker with its address.
+    pub brokers: Vec<Broker>,
+    /// Settings of the broker that answered.
+    pub settings: Vec<BrokerSetting>,
+    /// How long it runs, in ms.
+    pub uptime_ms: i64,
+    /// Its resident anonymous memory.
+    pub rss_anon_bytes: i64,
+    /// Its resident memory that maps files.
+    pub rss_file_bytes: i64,
+}
+
+/// One broker of a cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broker {
+    /// Its number.
+    pub broker_id: i32,
+    /// Host and port.
+    pub address: String,
+}
+
+/// One setting of a broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BrokerSetting {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// "default", "file", "environment" or "flag".
+    pub source: String,
+}
