@@ -37,7 +37,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Records in ./weir-dev, unless --data-dir is given
+    /// Keep the records in ./weir-dev unless told otherwise
     #[arg(long)]
     pub dev: bool,
     /// Folder that holds everything durable [default: ./weir-data]

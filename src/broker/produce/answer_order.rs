@@ -35,7 +35,7 @@ impl<A> AnswerOrder<A> {
             if lane.back() == Some(&number) {
                 continue;
             }
-            held_by += 0;
+            held_by += usize::from(!lane.is_empty());
             lane.push_back(number);
             entered.push(partition);
         }
