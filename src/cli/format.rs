@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
+use super::output::count;
 use crate::client::ConsumerRecord;
 
 /// Bytes of a value shown on a terminal when it isn't text.
@@ -151,7 +152,7 @@ fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: Form, target: Target) 
             out.extend_from_slice(b"0x");
             hex(out, &bytes[..bytes.len().min(SHOWN_BYTES_MAX)]);
             let more = if bytes.len() > SHOWN_BYTES_MAX { "…" } else { "" };
-            write!(out, "{more} ({} bytes)", bytes.len()).expect("a vector takes all bytes");
+            write!(out, "{more} ({})", count(bytes.len() as i64, "byte")).expect("a vector takes all bytes");
         }
         Form::Raw => out.extend_from_slice(bytes),
     }
@@ -417,7 +418,7 @@ mod tests {
         let mut record = record();
         record.value = Some(Bytes::from(vec![0xfe; 1_000]));
         let shown = show("%v", &record, Target::Terminal);
-        assert_eq!(shown, format!("0x{}… (1000 bytes)", "fe".repeat(32)));
+        assert_eq!(shown, format!("0x{}… (1,000 bytes)", "fe".repeat(32)));
         record.value = Some(Bytes::from_static(b"\x1b[2J"));
         assert_eq!(show("%v", &record, Target::Terminal), "0x1b5b324a (4 bytes)");
         assert_eq!(show("%v", &record, Target::Pipe), "\u{1b}[2J");

@@ -2,7 +2,7 @@
 //!
 //! Data goes to stdout, everything for the eye to stderr. Exit codes: 0 done, 1 an item failed, 2 usage, 3 unreachable or
 //! timed out, 130 Ctrl-C; `serve` and `demo` exit 0 after a clean stop by Ctrl-C. Reading order: [`args`] (the tree),
-//! [`offset`], [`format`], [`json`] (pure), [`run`], then the commands. Only [`serve`] starts a broker; [`context`] names the
+//! [`offset`], [`mod@format`], [`json`] (pure), [`run`], then the commands. Only [`serve`] starts a broker; [`context`] names the
 //! clock.
 
 pub mod args;

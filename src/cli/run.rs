@@ -1,8 +1,10 @@
 //! From arguments to an exit code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::args::{Cli, Color, Command, Global};
 use super::context::Context;
@@ -71,10 +73,17 @@ fn start_log(global: &Global) {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .without_time()
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr(global, level.into(), false);
+}
+
+/// Starts the log: with times for what runs for long, in colour where that is wanted.
+pub(super) fn log_to_stderr(global: &Global, level: LevelFilter, with_time: bool) {
+    let in_colour = match global.color {
+        Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        Color::Always => true,
+        Color::Never => false,
+    };
+    let log =
+        tracing_subscriber::fmt().with_max_level(level).with_ansi(in_colour).with_writer(std::io::stderr);
+    if with_time { log.init() } else { log.with_target(false).without_time().init() }
 }

@@ -37,7 +37,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Keep the records in ./weir-dev unless told otherwise
+    /// Records in ./weir-dev, unless --data-dir is given
     #[arg(long)]
     pub dev: bool,
     /// Folder that holds everything durable [default: ./weir-data]
@@ -70,7 +70,10 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
     let deadline = Duration::from_millis(settings.shutdown_timeout_ms.unsigned_abs());
     let running = Running::start(settings).await?;
     let ready_in = clock.monotonic().saturating_sub(begun);
-    announce(global, args, &running, ready_in)?;
+    if let Err(failure) = announce(global, args, &running, ready_in) {
+        // A broker whose greeting nobody reads serves all the same.
+        print_error(&failure.message);
+    }
     let end = tokio::select! {
         () = signal() => Exit::Done,
         reason = running.failed() => {
@@ -178,9 +181,8 @@ fn refused(errors: &[LoadError]) -> Failure {
 
 fn start_log(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> {
     let word = if global.verbose > 0 { "debug" } else { settings.log_level.word() };
-    let level: tracing_subscriber::filter::LevelFilter =
-        word.parse().map_err(|_| Failure::usage(format!("log.level: '{word}' is not a level")))?;
-    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
+    let level = word.parse().map_err(|_| Failure::usage(format!("log.level: '{word}' is not a level")))?;
+    super::run::log_to_stderr(global, level, true);
     Ok(())
 }
 

@@ -21,7 +21,8 @@ pub(super) fn read_topic(topic: Option<grpc::Topic>) -> Result<Topic, Error> {
         is_set: config.is_set,
     };
     Ok(Topic {
-        topic_id: read_topic_id(&topic.topic_id)?,
+        // A topic that is only being checked has none.
+        topic_id: if topic.topic_id.is_empty() { None } else { Some(read_topic_id(&topic.topic_id)?) },
         name: topic.name,
         internal: topic.internal,
         partitions: topic.partitions.into_iter().map(read_partition).collect(),

@@ -90,8 +90,8 @@ pub struct ConsumerRecord {
 pub struct Topic {
     /// Its name.
     pub name: String,
-    /// Its identity: another one after the topic was deleted and created again.
-    pub topic_id: TopicId,
+    /// Its identity: another one after the topic was deleted and created again. `None` when it was only checked.
+    pub topic_id: Option<TopicId>,
     /// Whether it is the broker's own.
     pub internal: bool,
     /// In order, from 0.

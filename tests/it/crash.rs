@@ -299,7 +299,8 @@ fn failed_syncs_survive_every_crash() {
 /// The harness must find the loss when a rule is taken out.
 #[test]
 fn without_a_sync_the_enumerator_finds_the_loss() {
-    let cases: [(&str, Ignore, fn(&Path) -> bool); 3] = [
+    type Applies = fn(&Path) -> bool;
+    let cases: [(&str, Ignore, Applies); 3] = [
         ("the sync of the log", Ignore::SyncData, |path| path.extension().is_some_and(|e| e == "log")),
         ("the sync of the folder at a roll", Ignore::SyncDir, |path| path.ends_with("t-0")),
         ("the sync before a rename", Ignore::SyncData, |path| path.extension().is_some_and(|e| e == "tmp")),

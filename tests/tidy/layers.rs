@@ -23,8 +23,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What single files of a module, and the folders of the same name, may import beyond its row.
-const EXTRA: &[(&str, &[&str])] =
-    &[("src/cli/serve.rs", &["env", "broker", "api"]), ("src/cli/demo.rs", &["env", "broker", "api"])];
+const EXTRA: &[(&str, &[&str])] = &[
+    ("src/cli/context.rs", &["env"]),
+    ("src/cli/serve.rs", &["env", "broker", "api"]),
+    ("src/cli/demo.rs", &["env", "broker", "api"]),
+];
 
 /// A word of code, alone or before a `_`, and the files or folders that may hold it.
 const FENCED: &[(&str, &[&str])] = &[

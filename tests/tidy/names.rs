@@ -7,7 +7,11 @@ use crate::{all_sources, assert_none};
 const BANNED: &[&str] = &["data", "info", "manager", "helper", "helpers", "util", "utils", "impl"];
 
 /// Names that others gave.
-const FOREIGN: &[(&str, &str)] = &[("sync_data", "the standard library's name for this very operation")];
+const FOREIGN: &[(&str, &str)] = &[
+    ("sync_data", "the standard library's name for this very operation"),
+    ("ConnectInfo", "tonic's name in its trait Connected"),
+    ("connect_info", "tonic's name in its trait Connected"),
+];
 
 /// The name that a line of code declares.
 fn declared(line: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! `weir consume`: records of topics to stdout.
 //!
-//! Reading order: [`args`], [`plan`] (where to begin and to stop), [`goal`] (when it is over, pure), [`run`].
+//! Reading order: `args`, `plan` (where to begin and to stop), `goal` (when it is over, pure), `run`.
 
 mod args;
 mod goal;

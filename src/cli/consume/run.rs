@@ -1,5 +1,6 @@
 //! Reads and prints.
 
+use std::io::IsTerminal;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::format::{Format, Target};
 use crate::cli::json;
 use crate::cli::output::{count, print, print_error};
+use crate::cli::progress::Progress;
 use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
 
 /// Bytes printed by one write, as long as more records are at hand.
@@ -40,6 +42,8 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
         records: 0,
         value_bytes: 0,
         exit: Exit::Done,
+        target: Target::stdout(),
+        progress: Progress::new(begun, context.global.quiet || std::io::stdout().is_terminal()),
     };
     errors.iter().for_each(|error| reading.report(error));
     if partitions.is_empty() {
@@ -47,6 +51,7 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
     }
     let mut events = events(context, &client, &partitions).await?;
     let reached = reading.read_all(&mut events, args.exit).await;
+    reading.progress.clear();
     reading.flush()?;
     if reached? && args.exit {
         reading.say_end(context.monotonic().saturating_sub(begun));
@@ -111,6 +116,8 @@ struct Reading<'a> {
     records: u64,
     value_bytes: u64,
     exit: Exit,
+    target: Target,
+    progress: Progress,
 }
 
 impl Reading<'_> {
@@ -168,12 +175,15 @@ impl Reading<'_> {
         }
         match &self.form {
             Form::Json => json::write_line(record, &mut self.out),
-            Form::Text(format) => format.write(record, Target::stdout(), &mut self.out),
+            Form::Text(format) => format.write(record, self.target, &mut self.out),
         }
         self.records += 1;
         self.value_bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
         if self.out.len() >= PRINT_BYTES {
             self.flush()?;
+            let (records, bytes) = (self.records, self.value_bytes);
+            let line = || format!("{}, {}", count(records, "record"), print_bytes(bytes));
+            self.progress.tick(self.context.monotonic(), line);
         }
         Ok(self.goal.advance(topic, *partition, offset + 1))
     }
@@ -187,6 +197,7 @@ impl Reading<'_> {
     }
 
     fn report(&mut self, error: &Error) {
+        self.progress.clear();
         self.exit = self.exit.and(Exit::of(error.kind));
         let damaged: Option<(Offset, Offset)> = range_of(error);
         let next = damaged.map_or_else(String::new, |(_, end)| format!("   to go on behind it: -o {end}"));
@@ -204,6 +215,7 @@ impl Reading<'_> {
 
     fn say_waiting(&mut self) -> Result<(), Failure> {
         self.flush()?;
+        self.progress.clear();
         let partitions = count(self.goal.partition_count() as i64, "partition");
         self.context.hint(&format!(
             "waiting for new records at the end of {partitions} \
@@ -212,7 +224,11 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// Silent when every partition failed: their errors were the end.
     fn say_end(&self, elapsed: Duration) {
+        if self.goal.partition_count() == 0 {
+            return;
+        }
         self.context.hint(&format!(
             "reached end of {}: {}, {}, {:.2} s",
             count(self.goal.partition_count() as i64, "partition"),

@@ -1,6 +1,6 @@
 //! `weir demo`: a broker, sample records flowing through it, and a check of what comes out.
 //!
-//! Reading order: [`args`], [`run`] (the order of events), [`flow`] (records in and out), [`check`] (pure), [`live`] (what is
+//! Reading order: `args`, `run` (the order of events), `flow` (records in and out), `check` (pure), `live` (what is
 //! shown meanwhile).
 
 mod args;

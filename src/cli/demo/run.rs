@@ -36,7 +36,10 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
         reason = running.failed() => Err(Failure::failed(reason)),
     };
     // WHY: requests of the demo's own client are gone by now, so the stop has nothing to wait for.
-    let clean = running.stop(STOP_DEADLINE).await;
+    let clean = tokio::select! {
+        clean = running.stop(STOP_DEADLINE) => clean,
+        () = signal() => return Ok(Exit::Interrupted),
+    };
     let end = end?;
     print(if clean { "stopped cleanly\n" } else { "stopped\n" })?;
     Ok(end)

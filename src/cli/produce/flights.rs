@@ -26,6 +26,7 @@ pub(super) struct Flights<'a> {
     pub(super) begun: Duration,
     running: FuturesOrdered<Pin<Box<dyn Future<Output = Landed> + 'a>>>,
     progress: Progress,
+    target: Target,
 }
 
 /// What is remembered of a record while it is on its way.
@@ -54,6 +55,7 @@ impl<'a> Flights<'a> {
             begun,
             running: FuturesOrdered::new(),
             progress: Progress::new(begun, context.global.quiet),
+            target: Target::stdout(),
         }
     }
 
@@ -132,7 +134,7 @@ impl<'a> Flights<'a> {
     fn show(&mut self, record: Option<Record>, stored: RecordMetadata) -> Result<(), Failure> {
         let (Some(format), Some(record)) = (&self.report, record) else { return Ok(()) };
         let mut out = Vec::new();
-        format.write(&as_stored(record, stored), Target::stdout(), &mut out);
+        format.write(&as_stored(record, stored), self.target, &mut out);
         self.progress.clear();
         print(out)
     }

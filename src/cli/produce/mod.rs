@@ -1,7 +1,7 @@
 //! `weir produce`: records from arguments, lines or NDJSON into a topic.
 //!
-//! Reading order: [`args`], [`input`] (lines), [`parse`] (a line into a record, pure), [`run`], [`flights`] (records
-//! without result), [`report`] (what became of them).
+//! Reading order: `args`, `input` (lines), `parse` (a line into a record, pure), `run`, `flights` (records
+//! without result), `report` (what became of them).
 
 mod args;
 mod flights;

@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::latency::Latencies;
 use crate::cli::output::{count, thousands};
 
-/// Failures that are printed one by one; the rest is counted.
+/// Different failures that are printed; the rest is counted.
 const ERRORS_SHOWN_MAX: u64 = 10;
 
 /// Counts of a run.
@@ -19,11 +19,21 @@ pub(super) struct Tally {
     bytes: u64,
     latencies: Latencies,
     exit: Exit,
+    shown: u64,
+    last_shown: String,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { delivered: 0, failed: 0, bytes: 0, latencies: Latencies::default(), exit: Exit::Done }
+        Self {
+            delivered: 0,
+            failed: 0,
+            bytes: 0,
+            latencies: Latencies::default(),
+            exit: Exit::Done,
+            shown: 0,
+            last_shown: String::new(),
+        }
     }
 
     /// Counts a record of `bytes` that was acknowledged after `latency`.
@@ -33,16 +43,21 @@ impl Tally {
         self.latencies.add(latency);
     }
 
-    /// Counts a record that failed. True when its error is to be printed.
+    /// Counts a record that failed. True when its error is to be printed: the records of a batch fail alike.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         self.failed += 1;
         self.exit = self.exit.and(Exit::of(error.kind));
-        self.failed <= ERRORS_SHOWN_MAX
+        if self.shown == ERRORS_SHOWN_MAX || self.last_shown == error.message {
+            return false;
+        }
+        self.shown += 1;
+        self.last_shown.clone_from(&error.message);
+        true
     }
 
     /// How many failures were not printed.
     pub(super) fn hidden(&self) -> u64 {
-        self.failed.saturating_sub(ERRORS_SHOWN_MAX)
+        self.failed - self.shown
     }
 
     /// How the command ends as far as records go.
@@ -119,8 +134,10 @@ mod tests {
     #[test]
     fn failures_are_counted_and_the_first_ones_shown() {
         let mut tally = Tally::new();
-        let shown = (0..50).filter(|_| tally.failed(&Error::new(ErrorKind::TimedOut, "x"))).count();
-        assert_eq!((shown, tally.failed, tally.hidden(), tally.exit()), (10, 50, 40, Exit::Unreachable));
+        let alike = (0..5).filter(|_| tally.failed(&Error::new(ErrorKind::TimedOut, "x"))).count();
+        assert_eq!(alike, 1, "the same error once");
+        let shown = (0..45).filter(|n| tally.failed(&Error::new(ErrorKind::TimedOut, n.to_string()))).count();
+        assert_eq!((shown, tally.failed, tally.hidden(), tally.exit()), (9, 50, 40, Exit::Unreachable));
         tally.failed(&Error::new(ErrorKind::DiskFull, "x"));
         assert_eq!(tally.exit(), Exit::Failed);
     }

@@ -16,7 +16,7 @@ use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::Format;
-use crate::cli::output::print_error;
+use crate::cli::output::{count, print_error};
 use crate::client::{Client, Producer, Record};
 
 /// Runs `weir produce`.
@@ -179,7 +179,7 @@ impl Work<'_> {
         let report = &self.flights.report;
         let tally = &self.flights.tally;
         if tally.hidden() > 0 {
-            print_error(&format!("{} more records failed", tally.hidden()));
+            print_error(&format!("{} more failed", count(tally.hidden(), "record")));
         }
         if let Some(reason) = &stopped {
             print_error(reason);

@@ -94,8 +94,8 @@ pub struct DescribeArgs {
     /// Names of the topics; * and ? stand for anything
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// What to show; may be repeated [default: all]
-    #[arg(long = "section", value_name = "SECTION", value_enum)]
+    /// Only this: summary, config or partitions; may be repeated
+    #[arg(long = "section", value_name = "SECTION", value_enum, hide_possible_values = true)]
     pub sections: Vec<Section>,
 }
 

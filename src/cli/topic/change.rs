@@ -187,7 +187,7 @@ mod tests {
             |key: &str, value: &str, is_set| ConfigValue { key: key.into(), value: value.into(), is_set };
         Topic {
             name: "orders".to_owned(),
-            topic_id: TopicId([1; 16]),
+            topic_id: Some(TopicId([1; 16])),
             internal: false,
             partitions: (0..partitions).map(partition).collect(),
             configs: vec![value("retention.ms", retention, true), value("flush", "ack", false)],

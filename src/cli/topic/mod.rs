@@ -1,6 +1,6 @@
 //! `weir topic`: create, list, describe, alter, delete, trim.
 //!
-//! Reading order: [`args`], [`run`] (which command, which topics), [`show`] (reading), [`change`] (changing), [`trim`].
+//! Reading order: `args`, `run` (which command, which topics), `show` (reading), `change` (changing), `trim`.
 
 mod args;
 mod change;

@@ -93,7 +93,7 @@ fn summary(topic: &Topic) -> String {
     format!(
         "{}  id={}  {}  1 replica  {}  {}  health={}{}\n",
         topic.name,
-        topic.topic_id,
+        topic.topic_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
         count(topic.partitions.len() as i64, "partition"),
         count(records(topic), "record"),
         print_bytes(size_bytes(topic)),
@@ -155,7 +155,7 @@ fn topic_json(topic: &Topic, args: &DescribeArgs) -> Value {
 fn summary_json(topic: &Topic) -> Value {
     json!({
         "name": topic.name,
-        "topic_id": topic.topic_id.to_string(),
+        "topic_id": topic.topic_id.map(|id| id.to_string()),
         "internal": topic.internal,
         "partition_count": topic.partitions.len(),
         "replica_count": 1,
@@ -225,7 +225,7 @@ mod tests {
         };
         Topic {
             name: "orders".to_owned(),
-            topic_id: TopicId([0xab; 16]),
+            topic_id: Some(TopicId([0xab; 16])),
             internal: false,
             partitions: vec![
                 partition(0, None),
