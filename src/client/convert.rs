@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn a_missing_topic_or_id_is_an_error_not_a_panic() {
         assert!(read_topic(None).is_err());
-        assert!(read_topic(Some(grpc::Topic::default())).is_err());
+        let short_id = grpc::Topic { topic_id: vec![1; 3].into(), ..grpc::Topic::default() };
+        assert!(read_topic(Some(short_id)).is_err());
         assert!(read_listed_offset(grpc::ListedOffset::default()).is_err());
     }
 

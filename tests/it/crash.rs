@@ -231,7 +231,7 @@ fn options() -> EnumerateOptions {
         |name: &str, default: u32| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     EnumerateOptions {
         limit_units: number("WEIR_CRASH_UNITS", 5) as usize,
-        random_states: number("WEIR_CRASH_RANDOM", 12),
+        random_states: number("WEIR_CRASH_RANDOM", 6),
         seed: 1,
     }
 }

@@ -1,3 +1,4 @@
+//! Codecs: round trips, bombs, cut and flipped bytes.
 #![allow(clippy::unwrap_used)]
 
 use proptest::collection::vec;

@@ -1,3 +1,4 @@
+//! Every rule of validation, and the malformed batches that break it.
 #![allow(clippy::unwrap_used)]
 
 use proptest::collection::vec;
