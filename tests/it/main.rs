@@ -3,3 +3,5 @@
 
 mod client;
 mod crash;
+mod topic_keys;
+mod whole;

@@ -1,0 +1,90 @@
+//! A whole broker in this process, on a folder of the real disk and behind a real socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use weir::Client;
+use weir::api::{Serving, serve};
+use weir::broker::Broker;
+use weir::client::{ConsumerRecord, Event, Start};
+use weir::config::{BrokerSettings, Machine};
+use weir::env::{Env, RealClock, RealDisk, Rng};
+
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A broker that serves until [`Whole::stop`].
+pub(crate) struct Whole {
+    broker: Arc<Broker>,
+    address: String,
+    close: oneshot::Sender<()>,
+    door: JoinHandle<std::io::Result<Serving>>,
+}
+
+impl Whole {
+    /// Starts a broker on `folder` and a free port.
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let env = Env {
+            disk: Arc::new(RealDisk::new()),
+            clock: Arc::new(RealClock::new()),
+            rng: Arc::new(Rng::seeded(7)),
+        };
+        let machine = Machine { memory_bytes: 1 << 30, cores: 1, descriptors_max: 1024 };
+        let mut settings = BrokerSettings::defaults(&machine);
+        settings.data_dir = folder.to_owned();
+        let broker = Broker::start(env, settings).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (close, closed) = oneshot::channel::<()>();
+        let shutdown = async {
+            let _ = closed.await;
+        };
+        let door = tokio::spawn(serve(broker.clone(), listener, shutdown, STOP_DEADLINE));
+        Self { broker, address, close, door }
+    }
+
+    /// The broker itself.
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Where it listens, for the generated clients.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The client library.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.address).await.unwrap()
+    }
+
+    /// Stops it cleanly. Before: the clients are dropped.
+    pub(crate) async fn stop(self) {
+        self.close.send(()).unwrap();
+        assert_eq!(self.door.await.unwrap().unwrap(), Serving::Drained);
+        assert!(self.broker.stop(STOP_DEADLINE).await, "stops cleanly");
+    }
+}
+
+/// Every record that a topic holds, partition by partition in the order of offsets.
+pub(crate) async fn read_all(client: &Client, topic: &str) -> Vec<ConsumerRecord> {
+    let partitions = client.admin().describe_topic(topic).await.unwrap().partitions;
+    let ends = partitions.iter().map(|partition| partition.high_watermark).collect::<Vec<_>>();
+    let mut consumer = client.consumer().topic(topic).start(Start::Beginning).build().await.unwrap();
+    let mut records = Vec::new();
+    let reached = |consumer: &weir::client::Consumer| {
+        (0..).zip(&ends).all(|(partition, end)| consumer.position(topic, partition) >= Some(*end))
+    };
+    while !reached(&consumer) {
+        match consumer.next_event().await.unwrap() {
+            Event::Record(record) => records.push(record),
+            Event::CaughtUp { .. } => {}
+            Event::Error(error) => panic!("{error}"),
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
