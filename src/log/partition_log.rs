@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use super::append::Writer;
 use super::epoch_cache::EpochCache;
 use super::errors::{AppendError, ReadError};
+use super::flush::queue::QueuePlace;
 use super::flush::unsynced::Unsynced;
 use super::inbox::{Inbox, Ticket};
 use super::marks::{LogOffsets, MarkWait, Marks};
@@ -64,6 +65,7 @@ pub struct PartitionLog {
     pub(super) unsynced: Mutex<Unsynced>,
     pub(super) epochs: RwLock<EpochCache>,
     pub(super) is_slow: AtomicBool,
+    pub(super) place: QueuePlace,
     offline: Mutex<Option<String>>,
     is_closed: AtomicBool,
 }
@@ -97,6 +99,7 @@ impl PartitionLog {
             segments: ArcSwap::from_pointee(recovered.segments),
             epochs: RwLock::new(recovered.epochs),
             is_slow: AtomicBool::new(false),
+            place: QueuePlace::default(),
             offline: Mutex::new(None),
             is_closed: AtomicBool::new(false),
         })

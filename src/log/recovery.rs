@@ -294,14 +294,19 @@ impl Recovery<'_> {
             self.report_damage(span.first_offset, end_offset);
             end.must_roll |=
                 span.end_offset.is_none() && (point.is_none() || point.is_some_and(|p| p.position > to));
-            end.tally.add_damage(&end.side.index, span.end, end_offset);
+            end.tally.add_damage(&end.side.index, &end.side.time, span.end, end_offset);
         }
         let missing =
             point.filter(|point| point.position > end.tally.position || point.flushed > end.tally.end_offset);
         if let Some(point) = missing {
             self.report_damage(end.tally.end_offset, point.flushed);
             let position = end.tally.position;
-            end.tally.add_damage(&end.side.index, position, point.flushed.max(end.tally.end_offset));
+            end.tally.add_damage(
+                &end.side.index,
+                &end.side.time,
+                position,
+                point.flushed.max(end.tally.end_offset),
+            );
             end.must_roll = true;
         }
         Ok(())

@@ -410,6 +410,28 @@ fn timestamps_are_found_in_whatever_order_they_came() {
 }
 
 #[test]
+fn a_time_index_that_lost_its_tail_is_completed() {
+    let config = TopicConfig::default();
+    let world = fresh(&config);
+    for n in 0..400i64 {
+        world.append_as(&[&format!("v{n}")], ProducerFields::NONE, n % 7 * 100 + n).unwrap();
+    }
+    world.flush();
+    let path = &world.files(".timeindex")[0];
+    let len = world.disk.current_bytes(path).unwrap().len() as u64;
+    assert!(len > 64 + 4 * 16, "several entries");
+    for keep in (64..len).step_by(8) {
+        let disk = world.disk.kill();
+        disk.open(path, crate::env::disk::OpenMode::Write).unwrap().set_len(keep).unwrap();
+        let again = open(&disk, &world.clock, &config, 1);
+        for at in (0..1_100).step_by(50) {
+            let found = again.log.offset_for_timestamp(at).unwrap().map(|found| found.offset);
+            assert_eq!(found, (0..400).find(|n| n % 7 * 100 + n >= at), "timestamp {at}, {keep} bytes kept");
+        }
+    }
+}
+
+#[test]
 fn a_missing_journal_cuts_nothing() {
     let config = TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() };
     let world = fresh(&config);

@@ -40,7 +40,8 @@ impl World {
         let producer = self.client.producer().build().await.unwrap();
         let mut reached = Vec::new();
         for value in values {
-            let stored = producer.send(Record::to("t").value(value.to_string())).await.unwrap().await.unwrap();
+            let stored =
+                producer.send(Record::to("t").value(value.to_string())).await.unwrap().await.unwrap();
             reached.push(stored.durability.unwrap());
         }
         producer.close().await;

@@ -29,6 +29,8 @@ use crate::log::shared::Shared;
 const SNAPSHOTS_KEPT: usize = 2;
 /// Waits between looks at what is not urgent, in ms.
 const LAZY_LOOK_MS: u64 = 50;
+/// Time between two looks at the free space while there is enough, in ms.
+const SPACE_LOOK_MS: i64 = 500;
 /// Waits when there is nothing to do, in ms.
 const IDLE_LOOK_MS: u64 = 10_000;
 
@@ -37,6 +39,7 @@ pub struct Committer {
     shared: Arc<Shared>,
     journal: Mutex<Journal>,
     journal_synced_ms: AtomicI64,
+    space_checked_ms: AtomicI64,
 }
 
 /// A log with what this round does for it.
@@ -48,7 +51,8 @@ struct Job {
 
 impl Committer {
     pub(in crate::log) fn new(shared: Arc<Shared>, journal: Journal) -> Self {
-        Self { shared, journal: Mutex::new(journal), journal_synced_ms: AtomicI64::new(0) }
+        let (journal_synced_ms, space_checked_ms) = (AtomicI64::new(0), AtomicI64::new(0));
+        Self { shared, journal: Mutex::new(journal), journal_synced_ms, space_checked_ms }
     }
 
     /// The journal.
@@ -59,11 +63,14 @@ impl Committer {
     /// Runs rounds until the queue is stopped.
     pub(in crate::log) fn run(&self) {
         loop {
-            let is_waiting = self.journal.lock().is_dirty() || self.shared.dirty.has_lazy();
+            // WHY is_full: appends are refused until somebody sees that space was freed.
+            let is_waiting =
+                self.journal.lock().is_dirty() || self.shared.dirty.has_lazy() || self.shared.is_full();
             let wait_ms = if is_waiting { LAZY_LOOK_MS } else { IDLE_LOOK_MS };
             let go_on = self.shared.dirty.wait(Duration::from_millis(wait_ms));
             self.round(false);
             self.sync_journal_when_due();
+            self.check_space_when_due();
             if !go_on {
                 return;
             }
@@ -139,6 +146,15 @@ impl Committer {
             for job in jobs {
                 job.failed.get_or_insert_with(|| error.clone());
             }
+        }
+    }
+
+    fn check_space_when_due(&self) {
+        let now_ms = self.shared.monotonic_ms();
+        let every_ms = if self.shared.is_full() { LAZY_LOOK_MS as i64 } else { SPACE_LOOK_MS };
+        if now_ms - self.space_checked_ms.load(Ordering::Relaxed) >= every_ms {
+            self.space_checked_ms.store(now_ms, Ordering::Relaxed);
+            self.shared.check_space();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which logs wait for the committer, and which for the writer thread.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -21,9 +22,22 @@ struct Dirty {
     is_stopped: bool,
 }
 
-fn put_once(list: &mut Vec<Arc<PartitionLog>>, log: &Arc<PartitionLog>) {
-    if !list.iter().any(|other| Arc::ptr_eq(other, log)) {
-        list.push(log.clone());
+/// In which list a log stands, kept with the log so that putting it in costs the same however many wait. Changed only under the
+/// queue's lock.
+#[derive(Default)]
+pub(in crate::log) struct QueuePlace(AtomicU8);
+
+const NOWHERE: u8 = 0;
+const LAZY: u8 = 1;
+const URGENT: u8 = 2;
+
+impl QueuePlace {
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, place: u8) {
+        self.0.store(place, Ordering::Relaxed);
     }
 }
 
@@ -31,9 +45,13 @@ impl DirtyQueue {
     /// Puts a log in whose appends wait for a sync.
     pub(in crate::log) fn put_urgent(&self, log: &Arc<PartitionLog>) {
         let mut state = self.state.lock();
+        if log.place.get() == URGENT {
+            return;
+        }
+        log.place.set(URGENT);
+        state.urgent.push(log.clone());
         // WHY: a round takes all that is there, so the committer need only be woken by the first.
-        let is_first = state.urgent.is_empty();
-        put_once(&mut state.urgent, log);
+        let is_first = state.urgent.len() == 1;
         drop(state);
         if is_first {
             self.wake.notify_one();
@@ -43,8 +61,12 @@ impl DirtyQueue {
     /// Puts a log in whose bytes are to be synced some time later.
     pub(in crate::log) fn put_lazy(&self, log: &Arc<PartitionLog>) {
         let mut state = self.state.lock();
-        let is_first = state.lazy.is_empty();
-        put_once(&mut state.lazy, log);
+        if log.place.get() != NOWHERE {
+            return;
+        }
+        log.place.set(LAZY);
+        state.lazy.push(log.clone());
+        let is_first = state.lazy.len() == 1;
         drop(state);
         if is_first {
             self.wake.notify_one();
@@ -55,13 +77,12 @@ impl DirtyQueue {
     pub(in crate::log) fn take(&self, is_due: impl Fn(&PartitionLog) -> bool) -> Vec<Arc<PartitionLog>> {
         let mut state = self.state.lock();
         let mut taken = std::mem::take(&mut state.urgent);
-        let lazy = std::mem::take(&mut state.lazy);
-        for log in lazy {
-            if taken.iter().any(|other| Arc::ptr_eq(other, &log)) {
-                continue;
-            }
-            if is_due(&log) { taken.push(log) } else { state.lazy.push(log) }
-        }
+        // A lazy log that became urgent stands among those already.
+        let lazy = std::mem::take(&mut state.lazy).into_iter().filter(|log| log.place.get() == LAZY);
+        let (due, rest): (Vec<_>, Vec<_>) = lazy.partition(|log| is_due(log));
+        state.lazy = rest;
+        taken.extend(due);
+        taken.iter().for_each(|log| log.place.set(NOWHERE));
         taken
     }
 
@@ -107,7 +128,9 @@ impl WriterQueue {
         if !state.is_running || state.is_stopped {
             return false;
         }
-        put_once(&mut state.logs, log);
+        if !state.logs.iter().any(|other| Arc::ptr_eq(other, log)) {
+            state.logs.push(log.clone());
+        }
         drop(state);
         self.wake.notify_one();
         true

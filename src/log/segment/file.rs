@@ -226,7 +226,7 @@ impl Segment {
                 break;
             }
             let span = scan.skip_damage()?;
-            tally.add_damage(index, span.end, span.end_offset.unwrap_or(end_offset));
+            tally.add_damage(index, time, span.end, span.end_offset.unwrap_or(end_offset));
             damage.push(span);
         }
         if tally.end_offset < end_offset {
@@ -236,7 +236,7 @@ impl Segment {
                 first_offset: tally.end_offset,
                 end_offset: Some(end_offset),
             };
-            tally.add_damage(index, len, end_offset);
+            tally.add_damage(index, time, len, end_offset);
             damage.push(span);
         }
         Ok(damage)

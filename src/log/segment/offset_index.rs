@@ -193,6 +193,17 @@ impl OffsetIndex {
         entries.count += 1;
     }
 
+    /// Drops entries with offsets beyond `offset` from memory; [`OffsetIndex::cut`] drops them from the file.
+    pub fn cut_to_offset(&self, offset: Offset) {
+        let mut entries = self.entries.write();
+        let Entries { memory: Some(memory), written, count } = &mut *entries else {
+            panic!("only a segment that is written to is cut");
+        };
+        memory.retain(|entry| entry.offset <= offset);
+        *count = memory.len() as u64;
+        *written = (*written).min(*count);
+    }
+
     /// Drops entries beyond `position`, after the log was cut there.
     pub fn cut(&self, position: BytePosition) -> DiskResult<()> {
         let mut entries = self.entries.write();

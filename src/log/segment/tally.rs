@@ -80,19 +80,24 @@ impl Tally {
 
     /// Notes bytes that are no batch but belong to the file: the interval that holds them is given a CRC that can't fit, so that every
     /// reader is told.
-    pub fn add_damage(&mut self, index: &OffsetIndex, end: BytePosition, end_offset: Offset) {
+    pub fn add_damage(
+        &mut self,
+        index: &OffsetIndex,
+        time: &TimeIndex,
+        end: BytePosition,
+        end_offset: Offset,
+    ) {
         self.position = end;
         self.end_offset = end_offset;
         let crc = !self.open_interval_crc();
         self.close_interval(index, end_offset, crc);
+        time.append(self.max_timestamp, end_offset);
     }
 
     /// Adds the closing entry and gives the footer.
     pub fn close(&mut self, index: &OffsetIndex, time: &TimeIndex) -> Footer {
         self.add_entry(index, self.end_offset);
-        if self.max_timestamp != NO_TIMESTAMP {
-            time.append(self.max_timestamp, self.end_offset);
-        }
+        time.append(self.max_timestamp, self.end_offset);
         self.footer(index)
     }
 

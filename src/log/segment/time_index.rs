@@ -7,7 +7,8 @@
 //! | 0 | 8 | greatest timestamp of all records of the segment below the offset, ms |
 //! | 8 | 4 | the offset, minus the segment's base offset |
 //!
-//! Both columns rise. So the first record with a timestamp ≥ T lies at or after the offset of the last entry whose timestamp is
+//! The first column never falls and the second rises; there is an entry for each entry of the offset index but its first, so that a
+//! lost tail is seen. So the first record with a timestamp ≥ T lies at or after the offset of the last entry whose timestamp is
 //! below T, in whatever order the timestamps came. Source: Kafka `TimeIndex`.
 
 use parking_lot::RwLock;
@@ -19,8 +20,7 @@ use crate::env::files::CachedFile;
 
 const MAGIC: [u8; 8] = *b"WEIRTIX1";
 
-/// The time index of one segment. Its entries are kept in memory once it is used: at most one for each entry of the
-/// offset index, usually far fewer.
+/// The time index of one segment. Its entries are kept in memory once it is used: 16 bytes for 4 KiB of log.
 #[derive(Debug)]
 pub struct TimeIndex {
     side: SideFile,
@@ -54,7 +54,7 @@ impl TimeIndex {
         let mut list: Vec<(Timestamp, Offset)> = Vec::new();
         for body in side.read_entries(u64::MAX)? {
             let (timestamp, offset) = decode(&body, segment.base_offset);
-            let follows = list.last().is_none_or(|last| timestamp > last.0 && offset > last.1);
+            let follows = list.last().is_none_or(|last| timestamp >= last.0 && offset > last.1);
             if !follows || offset > end_offset {
                 break;
             }
@@ -70,10 +70,10 @@ impl TimeIndex {
         self.side.file()
     }
 
-    /// Notes that all records below `offset` have timestamps up to `max_timestamp`. Adds nothing when the maximum did not rise.
+    /// Notes that all records below `offset` have timestamps up to `max_timestamp`. Adds nothing twice for one offset.
     pub fn append(&self, max_timestamp: Timestamp, offset: Offset) {
         let mut entries = self.entries.write();
-        if entries.list.last().is_none_or(|last| max_timestamp > last.0 && offset > last.1) {
+        if entries.list.last().is_none_or(|last| max_timestamp >= last.0 && offset > last.1) {
             entries.list.push((max_timestamp, offset));
         }
     }
