@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -57,7 +58,7 @@ pub async fn serve(
             grpc::serve(door, connections).await;
         }
     };
-    let mut draining = std::pin::pin!(draining);
+    let mut draining = std::pin::pin!(draining.fuse());
     let mut broker_stops = broker.stopping();
     tokio::select! {
         () = shutdown => {}

@@ -12,7 +12,7 @@ use crate::cluster::{Image, PartitionState, Topic};
 use crate::env::Env;
 use crate::log::flush::checkpoint::CheckpointError;
 use crate::log::folder::{self, PartitionMeta};
-use crate::log::{LogSpec, LogStore};
+use crate::log::{LogSpec, LogStore, OpenError};
 use crate::replica::Partition;
 
 /// Where the partitions of a broker are found.
@@ -24,6 +24,13 @@ pub struct Home {
     pub data_dir: PathBuf,
     /// Whose it is.
     pub cluster_id: ClusterId,
+}
+
+/// Why a log could not be opened.
+struct NotOpened {
+    reason: String,
+    /// Whether it stays so until a restart.
+    lasts: bool,
 }
 
 /// All partitions that were used since the start.
@@ -77,9 +84,11 @@ impl Partitions {
                 self.open.insert(id, partition.clone());
                 Ok(partition)
             }
-            Err(reason) => {
-                tracing::error!(topic = %topic.name, partition = id.partition, %reason, "partition is offline");
-                self.offline.insert(id, reason.as_str().into());
+            Err(NotOpened { reason, lasts }) => {
+                tracing::error!(topic = %topic.name, partition = id.partition, %reason, lasts, "partition is offline");
+                if lasts {
+                    self.offline.insert(id, reason.as_str().into());
+                }
                 Err(offline(topic, id, &reason))
             }
         }
@@ -111,8 +120,8 @@ impl Partitions {
         topic: &Topic,
         id: TopicPartition,
         state: PartitionState,
-    ) -> Result<Arc<Partition>, String> {
-        self.check_folder(topic, id)?;
+    ) -> Result<Arc<Partition>, NotOpened> {
+        self.check_folder(topic, id).map_err(|reason| NotOpened { reason, lasts: true })?;
         let spec = LogSpec {
             id,
             topic: topic.name.clone(),
@@ -121,7 +130,11 @@ impl Partitions {
             trim_offset: state.trim_offset,
             internal: super::topics::names::is_internal(&topic.name),
         };
-        let log = self.store.open_log(spec).map_err(|error| error.to_string())?;
+        let log = self.store.open_log(spec).map_err(|error| NotOpened {
+            reason: error.to_string(),
+            // A disk that failed or was full, or too many open files, may be better the next time.
+            lasts: !matches!(error, OpenError::Disk(_)),
+        })?;
         Ok(Partition::new(topic.name.clone(), log))
     }
 

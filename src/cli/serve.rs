@@ -61,7 +61,11 @@ pub struct ServeArgs {
 pub fn run(global: &Global, args: &ServeArgs) -> Result<Exit, Failure> {
     let settings = settings(global, args)?;
     start_log(global, &settings)?;
-    super::run::runtime()?.block_on(run_broker(global, args, settings))
+    let runtime = super::run::runtime()?;
+    let end = runtime.block_on(run_broker(global, args, settings));
+    // WHY: work that blocks on a dead disk must not hold the process beyond its deadline.
+    runtime.shutdown_background();
+    end
 }
 
 async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings) -> Result<Exit, Failure> {

@@ -343,7 +343,8 @@ fn replay(log: &PartitionLog, mut image: Image) -> Result<Image, MetadataError> 
     while from < end {
         let slice = log.read(from, end, REPLAY_BYTES, Wait::Allowed).map_err(MetadataError::Read)?;
         if slice.bytes.is_empty() {
-            break;
+            // WHY not the end: a command that is passed over takes topics with it.
+            return Err(MetadataError::Read(ReadError::Damaged { first: from, end }));
         }
         image = replay_batches(slice.bytes, image)?;
         from = slice.next_offset;

@@ -1,6 +1,7 @@
 //! The machine's disk: [`Disk`] over Linux system calls.
 #![allow(clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::num::NonZeroU64;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{Advice, fadvise, statvfs, syncfs};
+use parking_lot::Mutex;
+use rustix::fs::{Advice, fadvise, fstatvfs, syncfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, retry_on_intr};
 
 use super::disk::{DirEntry, Disk, DiskError, DiskResult, EntryKind, File, OpenMode, Space};
@@ -24,13 +26,27 @@ const SLICES_MAX: usize = 1024;
 
 /// The machine's disk. Every descriptor is closed on exec. A call that a signal interrupts is made again, but for
 /// syncs: one that was interrupted may have used up the report of an error, so a second one proves nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealDisk;
+#[derive(Debug, Default)]
+pub struct RealDisk {
+    /// Folders whose file system is asked or synced, held open. WHY: a failed write-back is told once to each descriptor that was
+    /// open then; one that is opened for each sync misses what another one was told.
+    roots: Mutex<BTreeMap<PathBuf, Arc<fs::File>>>,
+}
 
 impl RealDisk {
     /// The machine's disk.
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    fn root(&self, path: &Path) -> DiskResult<Arc<fs::File>> {
+        let mut roots = self.roots.lock();
+        if let Some(root) = roots.get(path) {
+            return Ok(root.clone());
+        }
+        let root = Arc::new(fs::File::open(path).map_err(wrap("open", path))?);
+        roots.insert(path.to_owned(), root.clone());
+        Ok(root)
     }
 }
 
@@ -88,12 +104,12 @@ impl Disk for RealDisk {
     }
 
     fn sync_file_system(&self, path: &Path) -> DiskResult<()> {
-        let dir = fs::File::open(path).map_err(wrap("open", path))?;
-        syncfs(&dir).map_err(wrap_errno("sync file system of", path))
+        syncfs(&*self.root(path)?).map_err(wrap_errno("sync file system of", path))
     }
 
     fn space(&self, path: &Path) -> DiskResult<Space> {
-        let answer = retry_on_intr(|| statvfs(path)).map_err(wrap_errno("ask space of", path))?;
+        let root = self.root(path)?;
+        let answer = retry_on_intr(|| fstatvfs(&*root)).map_err(wrap_errno("ask space of", path))?;
         let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
         Ok(Space { total_bytes: bytes(answer.f_blocks), free_bytes: bytes(answer.f_bavail) })
     }

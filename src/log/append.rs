@@ -83,24 +83,26 @@ impl Writer {
     fn append_all(&mut self, log: &Arc<PartitionLog>, taken: &mut Vec<Append>) {
         let mut group = Group { end: self.tally.end_offset, ..Group::default() };
         for append in taken.drain(..) {
-            if let Some(error) = log.refusal() {
-                append.resolve(Err(error));
-                continue;
-            }
             if self.must_roll(log, append.batch.header(), &group) {
                 self.write_group(log, &mut group);
-                if let Err(error) = self.roll(log) {
-                    append.resolve(Err(not_written(error)));
-                    continue;
-                }
             }
-            self.stage(append, &mut group);
+            // Asked after the write: it may have failed, and then nothing may follow it and there may be nothing to roll.
+            if let Some(error) = log.refusal() {
+                append.resolve(Err(error));
+            } else if !self.must_roll(log, append.batch.header(), &group) {
+                self.stage(log, append, &mut group);
+            } else if let Err(error) = self.roll(log) {
+                append.resolve(Err(not_written(log, error)));
+            } else {
+                group.end = self.tally.end_offset;
+                self.stage(log, append, &mut group);
+            }
         }
         self.write_group(log, &mut group);
     }
 
     /// Gives a batch its offset, or answers it when it is no new batch.
-    fn stage(&mut self, mut append: Append, group: &mut Group) {
+    fn stage(&mut self, log: &PartitionLog, mut append: Append, group: &mut Group) {
         let header = *append.batch.header();
         match self.producers.check(&header) {
             Err(error) => append.resolve(Err(error)),
@@ -109,6 +111,10 @@ impl Writer {
                 let leader_epoch = self.leader_epoch;
                 let found = Appended { base_offset, last_offset, leader_epoch, append_time, duplicate: true };
                 group.duplicates.push((append, found));
+            }
+            // A duplicate is answered on a full disk as well: it was written.
+            Ok(Sequenced::Next) if !log.internal && log.shared.is_full() => {
+                append.resolve(Err(AppendError::DiskFull))
             }
             Ok(Sequenced::Next) => {
                 let bytes = append.batch.place(group.end, self.leader_epoch);
@@ -126,12 +132,16 @@ impl Writer {
         let staged = std::mem::take(&mut group.staged);
         let duplicates = std::mem::take(&mut group.duplicates);
         let before = log.shared.env.clock.monotonic();
-        let failure = match self.write_staged(&staged) {
-            Ok(()) => {
-                self.publish(log, staged);
-                None
-            }
-            Err(error) => Some(self.take_back(log, staged, error)),
+        // WHY opened apart: when the file can't be opened nothing was written, and there is nothing to cut.
+        let failure = match self.active.log().get() {
+            Err(error) => Some(self.refuse(staged, not_written(log, error))),
+            Ok(_open) => match self.write_staged(&staged) {
+                Ok(()) => {
+                    self.publish(log, staged);
+                    None
+                }
+                Err(error) => Some(self.take_back(log, staged, error)),
+            },
         };
         for (append, found) in duplicates {
             // A duplicate of a batch that was just taken back shares its fate.
@@ -234,30 +244,29 @@ impl Writer {
     }
 
     /// Undoes a failed write: the file ends at the logical end again, durably, or the log goes offline.
-    fn take_back(
-        &mut self,
-        log: &Arc<PartitionLog>,
-        mut staged: Vec<Staged>,
-        error: DiskError,
-    ) -> AppendError {
-        for staged in staged.iter_mut().rev() {
-            if let Some(undo) = staged.undo.take() {
-                self.producers.undo(undo);
-            }
-        }
+    fn take_back(&mut self, log: &Arc<PartitionLog>, staged: Vec<Staged>, error: DiskError) -> AppendError {
         let position = self.tally.position;
         let cut =
             self.active.log().write(|file| file.set_len(position)).and_then(|()| self.active.log().sync());
         let answer = match cut {
             Ok(()) => {
                 tracing::warn!(topic = %log.topic, partition = log.id.partition, %error, "append failed and was taken back");
-                not_written(error)
+                not_written(log, error)
             }
             Err(second) => {
                 log.fail(&second);
                 AppendError::Unknown(error)
             }
         };
+        self.refuse(staged, answer)
+    }
+
+    fn refuse(&mut self, mut staged: Vec<Staged>, answer: AppendError) -> AppendError {
+        for staged in staged.iter_mut().rev() {
+            if let Some(undo) = staged.undo.take() {
+                self.producers.undo(undo);
+            }
+        }
         staged.into_iter().for_each(|staged| staged.append.resolve(Err(answer.clone())));
         answer
     }
@@ -271,13 +280,17 @@ impl Writer {
         let batch_bytes = header.total_bytes().unwrap_or(0) as u64;
         let relative = group.end + i64::from(header.last_offset_delta) - self.active.base_offset();
         used + batch_bytes > config.segment_bytes
-            || relative > i64::from(i32::MAX)
+            || relative >= i64::from(i32::MAX)
             || log.shared.now_ms() - self.tally.first_append_ms >= config.segment_ms
     }
 
     /// Begins a new segment at the log end. Nothing has changed when it fails.
     pub(super) fn roll(&mut self, log: &Arc<PartitionLog>) -> Result<(), DiskError> {
         let base_offset = self.tally.end_offset;
+        assert!(
+            base_offset > self.active.base_offset(),
+            "an empty segment is not rolled: its files have that name"
+        );
         let id = SegmentId { log: log.id, base_offset };
         let shared = &log.shared;
         let now_ms = shared.now_ms();
@@ -306,6 +319,10 @@ impl Writer {
     }
 }
 
-fn not_written(error: DiskError) -> AppendError {
-    if error.kind == DiskErrorKind::Full { AppendError::DiskFull } else { AppendError::NotWritten(error) }
+fn not_written(log: &PartitionLog, error: DiskError) -> AppendError {
+    if error.kind == DiskErrorKind::Full {
+        log.shared.check_space();
+        return AppendError::DiskFull;
+    }
+    AppendError::NotWritten(error)
 }

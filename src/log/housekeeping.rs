@@ -5,18 +5,17 @@
 
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
+
 use super::append::Writer;
 use super::errors::ReadError;
 use super::partition_log::PartitionLog;
 use super::recovery::snapshot_offsets;
-use super::retention::{SegmentSummary, expired_segments};
+use super::retention::{expired_by_size, is_expired};
 use super::segment::Segment;
-use super::segment::file::{file_name, remove_if_there};
-use crate::base::Offset;
+use super::segment::file::{ENDINGS, file_name, remove_if_there};
+use crate::base::{Offset, Timestamp};
 use crate::env::disk::DiskResult;
-
-/// Endings of the files of a segment, in the order in which they go: without its log file a segment is gone.
-const ENDINGS: [&str; 3] = ["log", "index", "timeindex"];
 
 impl PartitionLog {
     /// Whether the segment still belongs to the log.
@@ -27,7 +26,7 @@ impl PartitionLog {
     /// Rolls a segment that is old enough and removes segments that retention lets go. Blocks on the disk; does nothing while
     /// somebody appends, since it will be called again. Errors are logged: what could not be removed stays for the next time.
     pub fn housekeep(self: &Arc<Self>) {
-        if self.refusal().is_some_and(|error| !matches!(error, super::errors::AppendError::DiskFull)) {
+        if self.refusal().is_some() {
             return;
         }
         let done = self.roll_when_old().and_then(|()| self.apply_retention());
@@ -38,7 +37,7 @@ impl PartitionLog {
     }
 
     fn roll_when_old(self: &Arc<Self>) -> DiskResult<()> {
-        let Some(mut writer) = self.writer.try_lock() else { return Ok(()) };
+        let Some(mut writer) = self.writer_for_upkeep() else { return Ok(()) };
         let age_ms = self.shared.now_ms() - writer.tally.first_append_ms;
         if writer.tally.position > 0 && age_ms >= self.config.load().segment_ms {
             writer.roll(self)
@@ -47,24 +46,37 @@ impl PartitionLog {
         }
     }
 
+    /// The writer, unless somebody appends or the log was closed: then its folder may be another log's by now.
+    fn writer_for_upkeep(&self) -> Option<MutexGuard<'_, Writer>> {
+        self.writer.try_lock().filter(|_| !self.is_closed())
+    }
+
     fn apply_retention(self: &Arc<Self>) -> DiskResult<()> {
-        let Some(mut writer) = self.writer.try_lock() else { return Ok(()) };
+        let Some(mut writer) = self.writer_for_upkeep() else { return Ok(()) };
         let segments = self.segments.load_full();
-        let mut summaries = Vec::with_capacity(segments.len());
-        for segment in segments.iter() {
-            let last_append_ms = match segment.base_offset() == writer.active.base_offset() {
-                true => writer.tally.last_append_ms,
-                false => {
-                    let side = segment.side(self.shared.disk())?;
-                    let footer = *side.footer.lock();
-                    // A segment that was only just rolled has no footer yet; it is as young as its successor.
-                    footer.map_or(writer.tally.first_append_ms, |footer| footer.last_append_ms)
-                }
-            };
-            summaries.push(SegmentSummary { size_bytes: segment.len(), last_append_ms });
+        let config = self.config.load();
+        let sizes: Vec<u64> = segments.iter().map(|segment| segment.len()).collect();
+        let mut count = expired_by_size(&sizes, &config);
+        // Side files are opened from the front only as far as segments go.
+        while let Some(segment) = segments.get(count) {
+            let is_empty_end = count + 1 == segments.len() && segment.is_empty();
+            let last_append_ms = self.last_append_ms(segment, &writer)?;
+            if is_empty_end || !is_expired(last_append_ms, &config, self.shared.now_ms()) {
+                break;
+            }
+            count += 1;
         }
-        let count = expired_segments(&summaries, &self.config.load(), self.shared.now_ms());
         self.remove_front(&mut writer, count)
+    }
+
+    fn last_append_ms(&self, segment: &Segment, writer: &Writer) -> DiskResult<Timestamp> {
+        if segment.base_offset() == writer.active.base_offset() {
+            return Ok(writer.tally.last_append_ms);
+        }
+        let side = segment.side(self.shared.disk())?;
+        let footer = *side.footer.lock();
+        // A segment that was only just rolled has no footer yet; it is as young as its successor.
+        Ok(footer.map_or(writer.tally.first_append_ms, |footer| footer.last_append_ms))
     }
 
     /// Makes everything below `to` unreadable and removes the segments that lie below it whole. The trim must be durable in the metadata
@@ -73,16 +85,24 @@ impl PartitionLog {
         self.check_readable()?;
         let to = to.min(self.offsets().high_watermark);
         self.marks.set_log_start(to);
+        let done = self.remove_below(to);
+        // Appends that came meanwhile found the log taken.
+        self.drain();
+        done?;
+        Ok(self.offsets().log_start)
+    }
+
+    fn remove_below(self: &Arc<Self>, to: Offset) -> Result<(), ReadError> {
         let mut writer = self.writer.lock();
+        if self.is_closed() {
+            return Err(ReadError::Closed);
+        }
         let segments = self.segments.load_full();
         let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([writer.tally.end_offset]);
         let count = ends.take_while(|end| *end <= to).count();
         let is_all = count == segments.len();
         let count = if is_all && writer.tally.position == 0 { count - 1 } else { count };
-        self.remove_front(&mut writer, count)?;
-        drop(writer);
-        self.drain();
-        Ok(self.offsets().log_start)
+        Ok(self.remove_front(&mut writer, count)?)
     }
 
     fn remove_front(self: &Arc<Self>, writer: &mut Writer, count: usize) -> DiskResult<()> {
@@ -102,16 +122,21 @@ impl PartitionLog {
             for ending in ENDINGS {
                 remove_if_there(disk, &segment.path(ending))?;
             }
+            // WHY each: a power cut must not bring an older segment back without a newer one.
+            disk.sync_dir(&self.folder)?;
         }
         for offset in snapshot_offsets(disk, &self.folder)?.into_iter().filter(|offset| *offset < log_start) {
             remove_if_there(disk, &self.folder.join(file_name(offset, "snapshot")))?;
         }
-        disk.sync_dir(&self.folder)?;
-        self.segments.store(Arc::new(kept.to_vec()));
+        // The mark first: a reader below it must not be handed what comes after.
         self.marks.set_log_start(log_start.min(self.offsets().high_watermark));
+        self.segments.store(Arc::new(kept.to_vec()));
+        writer.producers.forget_below(log_start);
         let mut unsynced = self.unsynced.lock();
         unsynced.segments.retain(|segment| segment.base_offset() >= log_start);
         unsynced.seal.retain(|(segment, _)| segment.base_offset() >= log_start);
+        drop(unsynced);
+        self.shared.check_space();
         tracing::info!(topic = %self.topic, partition = self.id.partition, segments = count, log_start, "removed old segments");
         Ok(())
     }

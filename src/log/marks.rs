@@ -152,6 +152,8 @@ impl Future for MarkWait {
         let this = &mut *self;
         let mut state = this.marks.0.lock();
         if state.offsets.high_watermark >= this.at_least {
+            // It was taken off the list when it was woken, or never put there.
+            this.id = None;
             return Poll::Ready(Ok(state.offsets));
         }
         if let Some(error) = &state.ended {

@@ -67,6 +67,7 @@ pub struct PartitionLog {
     pub(super) is_slow: AtomicBool,
     pub(super) place: QueuePlace,
     offline: Mutex<Option<String>>,
+    is_refusing: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -101,6 +102,7 @@ impl PartitionLog {
             is_slow: AtomicBool::new(false),
             place: QueuePlace::default(),
             offline: Mutex::new(None),
+            is_refusing: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         })
     }
@@ -132,13 +134,15 @@ impl PartitionLog {
 
     /// Why an append can't be taken now, if it can't.
     pub(super) fn refusal(&self) -> Option<AppendError> {
-        if self.is_closed.load(Ordering::Acquire) {
+        if self.is_closed() || self.is_refusing.load(Ordering::Acquire) {
             return Some(AppendError::Closed);
         }
-        if let Some(reason) = self.offline_reason() {
-            return Some(AppendError::Offline(reason));
-        }
-        (!self.internal && self.shared.is_full()).then_some(AppendError::DiskFull)
+        self.offline_reason().map(AppendError::Offline)
+    }
+
+    /// Whether the log was deleted or is stopping.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// The marks now.
@@ -196,7 +200,14 @@ impl PartitionLog {
         self.marks.end(AppendError::Unknown(error.clone()));
     }
 
+    /// Refuses further appends, but lets those that are written be flushed and answered.
+    pub(super) fn refuse_appends(self: &Arc<Self>) {
+        self.is_refusing.store(true, Ordering::Release);
+        self.drain_closed();
+    }
+
     /// Refuses further appends and reads, and ends all waiting.
+    /// Whoever held the writer before is done when this returns.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.marks.end(AppendError::Closed);
@@ -204,7 +215,7 @@ impl PartitionLog {
     }
 
     pub(super) fn check_readable(&self) -> Result<(), ReadError> {
-        if self.is_closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(ReadError::Closed);
         }
         match self.offline_reason() {

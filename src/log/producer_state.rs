@@ -132,6 +132,13 @@ impl ProducerState {
         };
     }
 
+    /// Forgets producers whose last record was removed with everything below `log_start`.
+    pub fn forget_below(&mut self, log_start: Offset) {
+        let lives =
+            |producer: &Producer| producer.batches().last().is_some_and(|last| last.last_offset >= log_start);
+        self.producers.retain(|_, producer| lives(producer));
+    }
+
     /// Number of producers known.
     pub fn len(&self) -> usize {
         self.producers.len()

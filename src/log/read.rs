@@ -76,9 +76,18 @@ impl PartitionLog {
         }
         let segments = self.segments.load();
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
+        let mut end_before = segments[first].base_offset();
+        if from < end_before {
+            // Retention moved the log start after it was looked at.
+            return Err(ReadError::OutOfRange { start: end_before, end: offsets.high_watermark });
+        }
         for segment in &segments[first..] {
             if segment.base_offset() >= until {
                 break;
+            }
+            if end_before < segment.base_offset() && from < segment.base_offset() {
+                // Nothing but damage leaves a gap between segments of a log that is not compacted.
+                return Err(ReadError::Damaged { first: end_before.max(from), end: segment.base_offset() });
             }
             let found = match self.read_segment(segment, from, until, max_bytes, wait) {
                 Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
@@ -91,6 +100,7 @@ impl PartitionLog {
             if !found.bytes.is_empty() {
                 return Ok(found);
             }
+            end_before = segment.end_offset();
         }
         Ok(LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None })
     }
@@ -105,9 +115,25 @@ impl PartitionLog {
     ) -> Result<LogSlice, ReadError> {
         let nothing = LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None };
         let from_here = from.max(segment.base_offset());
-        let side = segment.side(self.shared.disk())?;
-        let Some(mut interval) = side.index.interval_of(from_here)? else {
-            return Err(index_lost(segment));
+        let mut side = match (segment.side_if_open(), wait) {
+            (Some(side), _) => side,
+            (None, Wait::Never) => return Err(ReadError::WouldBlock),
+            (None, Wait::Allowed) => segment.side(self.shared.disk())?,
+        };
+        let mut interval = match (side.index.interval_of(from_here)?, wait) {
+            (Some(interval), _) => interval,
+            (None, Wait::Never) => return Err(ReadError::WouldBlock),
+            (None, Wait::Allowed) => {
+                // An entry failed its check: the index is made anew, and is no reason to call the log damaged.
+                side = segment.rebuild(self.shared.disk())?;
+                let found = side.index.interval_of(from_here)?;
+                found.unwrap_or(Interval {
+                    number: 0,
+                    first_offset: segment.base_offset(),
+                    start: 0,
+                    end: None,
+                })
+            }
         };
         loop {
             let run = self.read_run(segment, &side, &interval, max_bytes, wait)?;
@@ -260,11 +286,6 @@ fn first_record_at(bytes: &Bytes, from: Offset, at: Timestamp) -> Result<Option<
         }
     }
     Ok(None)
-}
-
-fn index_lost(segment: &Segment) -> ReadError {
-    tracing::error!(path = %segment.path("index").display(), "index changed while it was open; it is rebuilt at the next start");
-    ReadError::Damaged { first: segment.base_offset(), end: segment.end_offset() }
 }
 
 fn read_bytes(

@@ -36,6 +36,9 @@ pub(super) const SNAPSHOT_KIND: FileKind = FileKind { magic: *b"WEIRPROD", versi
 /// Bytes copied at once when a torn tail is set aside.
 const COPY_BYTES: usize = 1 << 20;
 
+/// Bytes of a page: the page cache lets go of whole ones only.
+const PAGE_BYTES: u64 = 4 << 10;
+
 /// A log being opened.
 pub(super) struct Recovery<'a> {
     shared: &'a Arc<Shared>,
@@ -91,6 +94,9 @@ impl Recovery<'_> {
             Some(end) => end,
             None => self.begin_segment(segments.last(), NO_EPOCH)?,
         };
+        // Records below the trim offset are gone by the metadata's word; after a power cut the log may end below it, and
+        // offsets in between must not be used.
+        end.must_roll |= end.tally.end_offset < self.spec.trim_offset;
         if !segments.last().is_some_and(|last| Arc::ptr_eq(last, &end.segment)) {
             segments.push(end.segment.clone());
         }
@@ -249,6 +255,8 @@ impl Recovery<'_> {
             }
             end = Some(self.recover_file(file)?);
         }
+        // The names of the kept files may not be durable yet.
+        self.shared.disk().sync_dir(&self.folder)?;
         Ok(end)
     }
 
@@ -257,7 +265,8 @@ impl Recovery<'_> {
         let durable = here.map_or(0, |point| point.position);
         let segment = Arc::new(self.segment(file, file.base_offset));
         segment.log().sync()?;
-        segment.log().get()?.drop_cache(durable, file.len.saturating_sub(durable));
+        let page = durable - durable % PAGE_BYTES;
+        segment.log().get()?.drop_cache(page, file.len.saturating_sub(page));
         let mut end = match self.open_side(segment.clone(), file, durable)? {
             Some(end) => end,
             None => self.fresh_side(segment, file)?,

@@ -6,77 +6,47 @@
 use crate::base::Timestamp;
 use crate::config::TopicConfig;
 
-/// What retention needs to know of a segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SegmentSummary {
-    /// Bytes of its log file.
-    pub size_bytes: u64,
-    /// When its last batch was appended.
-    pub last_append_ms: Timestamp,
+/// Whether a segment whose last batch was appended then may go by `retention.ms`.
+pub fn is_expired(last_append_ms: Timestamp, config: &TopicConfig, now_ms: Timestamp) -> bool {
+    config.retention_ms >= 0 && now_ms.saturating_sub(last_append_ms) > config.retention_ms
 }
 
-/// How many segments may go from the front; the last one is the segment that is written to. When all may go, an empty
-/// one has to be begun before.
-pub fn expired_segments(segments: &[SegmentSummary], config: &TopicConfig, now_ms: Timestamp) -> usize {
-    by_time(segments, config, now_ms).max(by_size(segments, config))
-}
-
-fn by_time(segments: &[SegmentSummary], config: &TopicConfig, now_ms: Timestamp) -> usize {
-    if config.retention_ms < 0 {
-        return 0;
-    }
-    let expired =
-        |segment: &&SegmentSummary| now_ms.saturating_sub(segment.last_append_ms) > config.retention_ms;
-    let count = segments.iter().take_while(expired).count();
-    // WHY: an empty last segment holds nothing that could go.
-    if count == segments.len() && segments.last().is_some_and(|last| last.size_bytes == 0) {
-        count - 1
-    } else {
-        count
-    }
-}
-
-/// Kafka's rule: a segment goes while what stays is still at least `retention.bytes`; the last one stays.
-fn by_size(segments: &[SegmentSummary], config: &TopicConfig) -> usize {
+/// How many segments of these sizes may go from the front by `retention.bytes`. Kafka's rule: a segment goes while what stays is
+/// still at least that much; the last one stays.
+pub fn expired_by_size(sizes: &[u64], config: &TopicConfig) -> usize {
     let Ok(keep) = u64::try_from(config.retention_bytes) else { return 0 };
-    let mut size: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
-    let goes = |segment: &&SegmentSummary| {
-        let fits = size.saturating_sub(segment.size_bytes) >= keep;
-        size -= if fits { segment.size_bytes } else { 0 };
+    let mut left: u64 = sizes.iter().sum();
+    let goes = |size: &&u64| {
+        let fits = left.saturating_sub(**size) >= keep;
+        left -= if fits { **size } else { 0 };
         fits
     };
-    segments.iter().take(segments.len().saturating_sub(1)).take_while(goes).count()
+    sizes.iter().take(sizes.len().saturating_sub(1)).take_while(goes).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn segments(list: &[(u64, i64)]) -> Vec<SegmentSummary> {
-        list.iter()
-            .map(|&(size_bytes, last_append_ms)| SegmentSummary { size_bytes, last_append_ms })
-            .collect()
-    }
-
     fn config(retention_ms: i64, retention_bytes: i64) -> TopicConfig {
         TopicConfig { retention_ms, retention_bytes, ..TopicConfig::default() }
     }
 
     #[test]
-    fn time_takes_expired_segments_from_the_front_even_the_last_one() {
-        let list = segments(&[(10, 100), (10, 200), (10, 150)]);
-        assert_eq!(expired_segments(&list, &config(50, -1), 160), 1);
-        assert_eq!(expired_segments(&list, &config(50, -1), 251), 3);
-        assert_eq!(expired_segments(&list, &config(-1, -1), i64::MAX), 0);
-        assert_eq!(expired_segments(&segments(&[(0, 0)]), &config(1, -1), 1_000), 0);
+    fn time_counts_from_the_last_append() {
+        assert!(!is_expired(100, &config(50, -1), 150));
+        assert!(is_expired(100, &config(50, -1), 151));
+        assert!(!is_expired(i64::MIN, &config(-1, -1), i64::MAX), "-1 keeps for ever");
+        assert!(!is_expired(i64::MAX, &config(0, -1), 0), "a clock that jumped back deletes nothing");
     }
 
     #[test]
     fn size_keeps_at_least_the_bound_and_the_last_segment() {
-        let list = segments(&[(10, 0), (10, 0), (10, 0)]);
-        assert_eq!(expired_segments(&list, &config(-1, 10), 0), 2);
-        assert_eq!(expired_segments(&list, &config(-1, 11), 0), 1);
-        assert_eq!(expired_segments(&list, &config(-1, 30), 0), 0);
-        assert_eq!(expired_segments(&list, &config(-1, 0), 0), 2);
+        let sizes = [10, 10, 10];
+        assert_eq!(expired_by_size(&sizes, &config(-1, 10)), 2);
+        assert_eq!(expired_by_size(&sizes, &config(-1, 11)), 1);
+        assert_eq!(expired_by_size(&sizes, &config(-1, 30)), 0);
+        assert_eq!(expired_by_size(&sizes, &config(-1, 0)), 2);
+        assert_eq!(expired_by_size(&sizes, &config(-1, -1)), 0);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -36,6 +37,7 @@ pub struct LogStore {
     committer: Arc<Committer>,
     logs: Mutex<HashMap<TopicPartition, Arc<PartitionLog>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    is_stopping: AtomicBool,
     last_run: LastRun,
 }
 
@@ -49,7 +51,8 @@ impl LogStore {
         shared.check_space();
         let committer = Arc::new(Committer::new(shared.clone(), journal));
         let (logs, threads) = (Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { shared, committer, logs, threads, last_run }))
+        let is_stopping = AtomicBool::new(false);
+        Ok(Arc::new(Self { shared, committer, logs, threads, is_stopping, last_run }))
     }
 
     /// How the last run ended.
@@ -105,13 +108,21 @@ impl LogStore {
             }
         }
         let log = PartitionLog::new(self.shared.clone(), spec, recovered);
-        Ok(self.logs.lock().entry(id).or_insert(log).clone())
+        let mut logs = self.logs.lock();
+        if self.is_stopping.load(Ordering::Acquire) {
+            // The stop has listed the logs already: this one takes no append and leaves its point as it is.
+            log.close();
+            return Ok(log);
+        }
+        Ok(logs.entry(id).or_insert(log).clone())
     }
 
     /// Closes a log that is about to be deleted and forgets its durable point.
     pub fn close_log(&self, id: TopicPartition) {
         if let Some(log) = self.logs.lock().remove(&id) {
             log.close();
+            // A round that took the log before must be done with its folder.
+            self.committer.wait_for_round();
         }
         if let Err(error) = self.committer.journal().lock().forget(id) {
             tracing::warn!(%error, "can't note in the flush journal that a log is gone");
@@ -127,16 +138,16 @@ impl LogStore {
 
     /// Refuses further appends, flushes every log and notes the clean stop. True when every flush held; else the next start recovers.
     pub fn stop(&self) -> bool {
+        self.is_stopping.store(true, Ordering::Release);
         let logs: Vec<_> = self.logs.lock().values().cloned().collect();
         self.shared.writer_queue.stop();
-        logs.iter().for_each(|log| log.drain());
-        self.committer.round(true);
-        logs.iter().for_each(|log| log.close());
+        logs.iter().for_each(|log| log.refuse_appends());
         self.shared.dirty.stop();
         for thread in self.threads.lock().drain(..) {
             let _ = thread.join();
         }
         self.committer.round(true);
+        logs.iter().for_each(|log| log.close());
         match self.note_clean(&logs) {
             Ok(()) => true,
             Err(error) => {

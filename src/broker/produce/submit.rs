@@ -51,7 +51,8 @@ struct Answer {
 }
 
 enum Fate {
-    Refused(Error),
+    /// The partition, where one was found: its answers keep their order, refused ones as well.
+    Refused(Error, Option<TopicPartition>),
     Appended(Arc<Partition>, Append),
 }
 
@@ -235,7 +236,10 @@ impl Submitter<'_> {
         {
             stream.fail(&answer.topic, answer.partition);
         }
-        self.parts.push(Part { answer, fate: Fate::Refused(error) });
+        let image = self.broker.image();
+        let topic = image.topic(&answer.topic).zip(answer.partition);
+        let lane = topic.map(|(topic, partition)| TopicPartition { topic_id: topic.id, partition });
+        self.parts.push(Part { answer, fate: Fate::Refused(error, lane) });
     }
 }
 
@@ -287,7 +291,7 @@ impl Submitted {
     pub fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
         self.parts.iter().filter_map(|part| match &part.fate {
             Fate::Appended(partition, _) => Some(partition.id()),
-            Fate::Refused(_) => None,
+            Fate::Refused(_, lane) => *lane,
         })
     }
 
@@ -309,7 +313,7 @@ impl Part {
     async fn settle(self, broker: &Broker, acks: Acks) -> ProduceResult {
         let Part { answer, fate } = self;
         let (topic_id, result) = match fate {
-            Fate::Refused(error) => (None, Err(error)),
+            Fate::Refused(error, _) => (None, Err(error)),
             Fate::Appended(partition, append) => {
                 let stored = stored(broker, &partition, append, acks).await;
                 let stored = stored.map(|stored| Stored { record_count: answer.record_count, ..stored });

@@ -6,7 +6,7 @@
 //! log goes offline.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -38,6 +38,8 @@ const IDLE_LOOK_MS: u64 = 10_000;
 pub struct Committer {
     shared: Arc<Shared>,
     journal: Mutex<Journal>,
+    rounds: Mutex<()>,
+    is_syncfs_broken: AtomicBool,
     journal_synced_ms: AtomicI64,
     space_checked_ms: AtomicI64,
 }
@@ -52,7 +54,14 @@ struct Job {
 impl Committer {
     pub(in crate::log) fn new(shared: Arc<Shared>, journal: Journal) -> Self {
         let (journal_synced_ms, space_checked_ms) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { shared, journal: Mutex::new(journal), journal_synced_ms, space_checked_ms }
+        let (rounds, is_syncfs_broken) = (Mutex::default(), AtomicBool::new(false));
+        let journal = Mutex::new(journal);
+        Self { shared, journal, rounds, is_syncfs_broken, journal_synced_ms, space_checked_ms }
+    }
+
+    /// Returns when no round is under way.
+    pub(in crate::log) fn wait_for_round(&self) {
+        drop(self.rounds.lock());
     }
 
     /// The journal.
@@ -64,10 +73,9 @@ impl Committer {
     pub(in crate::log) fn run(&self) {
         loop {
             // WHY is_full: appends are refused until somebody sees that space was freed.
-            let is_waiting =
-                self.journal.lock().is_dirty() || self.shared.dirty.has_lazy() || self.shared.is_full();
-            let wait_ms = if is_waiting { LAZY_LOOK_MS } else { IDLE_LOOK_MS };
-            let go_on = self.shared.dirty.wait(Duration::from_millis(wait_ms));
+            let is_busy = self.journal.lock().is_dirty() || self.shared.is_full();
+            let (lazy, idle) = (Duration::from_millis(LAZY_LOOK_MS), Duration::from_millis(IDLE_LOOK_MS));
+            let go_on = self.shared.dirty.wait(is_busy, lazy, idle);
             self.round(false);
             self.sync_journal_when_due();
             self.check_space_when_due();
@@ -79,6 +87,8 @@ impl Committer {
 
     /// One round over the logs that are due, or over all that have anything to sync.
     pub fn round(&self, all: bool) {
+        // One at a time: a later round must not acknowledge past an earlier one that still syncs.
+        let _alone = self.rounds.lock();
         let now_ms = self.shared.monotonic_ms();
         let logs = self.shared.dirty.take(|log| all || log.sync_due_ms().is_some_and(|due| due <= now_ms));
         let mut jobs: Vec<Job> = logs.into_iter().filter_map(capture).collect();
@@ -102,7 +112,8 @@ impl Committer {
 
     fn sync_files(&self, jobs: &mut [Job]) {
         let count: usize = jobs.iter().map(|job| job.capture.segments.len()).sum();
-        if count >= SYNCFS_FILES_MIN && self.sync_file_system(jobs) {
+        let is_trusted = !self.is_syncfs_broken.load(Ordering::Relaxed);
+        if count >= SYNCFS_FILES_MIN && is_trusted && self.sync_file_system(jobs) {
             return;
         }
         for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
@@ -122,7 +133,10 @@ impl Committer {
             }
         }
         if let Err(error) = self.shared.disk().sync_file_system(&self.shared.data_dir) {
-            tracing::error!(%error, "sync of the file system failed, syncing each file by itself");
+            // WHY for good: the system tells such an error once, and a later success would hide it from files of later rounds. The
+            // descriptor of each file still tells its own.
+            self.is_syncfs_broken.store(true, Ordering::Relaxed);
+            tracing::error!(%error, "sync of the file system failed, from now on each file is synced by itself");
             return false;
         }
         counts.iter().all(|(segment, count, file)| file.is_ok() && segment.log().note_synced(*count).is_ok())
@@ -189,7 +203,7 @@ impl Capture {
 fn capture(log: Arc<PartitionLog>) -> Option<Job> {
     let capture = {
         let mut unsynced = log.unsynced.lock();
-        if !unsynced.is_dirty() || log.offline_reason().is_some() {
+        if !unsynced.is_dirty() || log.offline_reason().is_some() || log.is_closed() {
             return None;
         }
         unsynced.capture()

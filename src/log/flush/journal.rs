@@ -264,24 +264,48 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins the other half with every point and syncs it; makes a larger file when the points fill more than half of one.
+    /// Begins the other half with every point and syncs it; in a larger file when the points fill more than half of one.
     fn begin_half(&mut self) -> DiskResult<()> {
-        if half_slots_for(self.points.len()) > self.half_slots {
-            self.half_slots = half_slots_for(self.points.len());
-            self.file = create(&*self.disk, &self.path, self.half_slots)?;
-            self.half = 0;
-            return self.begin_file();
-        }
         // The half that is left must be whole before the other one is overwritten.
         self.sync()?;
+        let half_slots = half_slots_for(self.points.len());
+        if half_slots > self.half_slots {
+            match self.grow(half_slots) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(%error, "the flush journal can't grow, going on in the file there is")
+                }
+            }
+        }
         self.half = 1 - self.half;
         self.begin_points()
     }
 
+    /// Goes on in a larger file, which takes the name once it is durable. When that fails the old one goes on.
+    fn grow(&mut self, half_slots: u32) -> DiskResult<()> {
+        let mut larger = Self {
+            disk: self.disk.clone(),
+            path: self.path.clone(),
+            file: create(&*self.disk, &self.path, half_slots)?,
+            half_slots,
+            half: 0,
+            points: self.points.clone(),
+            ..*self
+        };
+        larger.begin_points()?;
+        self.disk.rename(&temporary_path(&self.path), &self.path)?;
+        // From here on the name is the larger file's, durably or not.
+        *self = larger;
+        self.sync_name()
+    }
+
     fn begin_file(&mut self) -> DiskResult<()> {
         self.begin_points()?;
-        let temporary = temporary_path(&self.path);
-        self.disk.rename(&temporary, &self.path)?;
+        self.disk.rename(&temporary_path(&self.path), &self.path)?;
+        self.sync_name()
+    }
+
+    fn sync_name(&self) -> DiskResult<()> {
         self.disk.sync_dir(self.path.parent().expect("the journal lies in a folder"))
     }
 
@@ -359,7 +383,7 @@ fn load(disk: &dyn Disk, path: &Path) -> DiskResult<Loaded> {
         Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(nothing(LastRun::Missing)),
         Err(error) => return Err(error),
     };
-    let len = file.len()?;
+    let Ok(len) = file.len() else { return Ok(nothing(LastRun::Damaged)) };
     let half_bytes = len / 2;
     if half_bytes == 0 || !half_bytes.is_multiple_of(SLOT_BYTES as u64) || half_bytes > 1 << 30 {
         return Ok(nothing(LastRun::Damaged));
@@ -368,7 +392,8 @@ fn load(disk: &dyn Disk, path: &Path) -> DiskResult<Loaded> {
     let mut broken_generation = 0;
     for half in 0..2 {
         let mut bytes = vec![0u8; half_bytes as usize];
-        let got = read_full_at(&*file, &mut bytes, half * half_bytes)?;
+        // A half that can't be read is a half that is not whole.
+        let got = read_full_at(&*file, &mut bytes, half * half_bytes).unwrap_or(0);
         bytes.truncate(got);
         match load_half(&bytes) {
             Some(loaded) => whole.push(loaded),

@@ -86,18 +86,14 @@ impl DirtyQueue {
         taken
     }
 
-    /// Waits until a log is urgent, or for `at_most`. Returns false once stopped.
-    pub(in crate::log) fn wait(&self, at_most: Duration) -> bool {
+    /// Waits until a log is urgent, for `lazy` at most while any log waits or `is_busy`, else for `idle`. Returns false once stopped.
+    pub(in crate::log) fn wait(&self, is_busy: bool, lazy: Duration, idle: Duration) -> bool {
         let mut state = self.state.lock();
         if state.urgent.is_empty() && !state.is_stopped {
+            let at_most = if is_busy || !state.lazy.is_empty() { lazy } else { idle };
             self.wake.wait_for(&mut state, at_most);
         }
         !state.is_stopped
-    }
-
-    /// Whether any log waits without urgency.
-    pub(in crate::log) fn has_lazy(&self) -> bool {
-        !self.state.lock().lazy.is_empty()
     }
 
     /// Ends the waiting for good.

@@ -31,9 +31,7 @@ pub fn assess(interval: &Interval, end: &IndexEntry, bytes: &[u8]) -> Vec<Damage
             batches.push(valid);
             continue;
         }
-        let next = (at + 1..bytes.len())
-            .filter_map(|next| valid_at(bytes, next, end.offset))
-            .find(|valid| valid.header.base_offset >= expected);
+        let next = (at + 1..bytes.len()).find_map(|next| chained_at(bytes, next, expected, end.offset));
         let (stop, offset) =
             next.map_or((bytes.len(), end.offset), |valid| (valid.at, valid.header.base_offset));
         spans.push(span(at, stop, expected, offset));
@@ -70,6 +68,22 @@ fn valid_at(bytes: &[u8], at: usize, limit: Offset) -> Option<Valid> {
     let total = BatchHeader::read(rest)?.total_bytes()?;
     let header = batch::verify(rest.get(..total)?).ok()?;
     (header.last_offset_delta >= 0 && header.last_offset() < limit).then_some(Valid { at, total, header })
+}
+
+/// A valid batch from which whole batches lead to the end. WHY so much: a value may hold a batch, which must not be taken for one of
+/// the log.
+fn chained_at(bytes: &[u8], at: usize, expected: Offset, limit: Offset) -> Option<Valid> {
+    let rest = bytes.get(at..)?;
+    let header = BatchHeader::read(rest).filter(|_| rest[MAGIC_AT] == MAGIC)?;
+    if header.base_offset < expected || header.last_offset() >= limit {
+        return None;
+    }
+    let first = valid_at(bytes, at, limit)?;
+    let mut next = first.at + first.total;
+    while next < bytes.len() {
+        next += BatchHeader::read(&bytes[next..])?.total_bytes()?;
+    }
+    (next == bytes.len()).then_some(first)
 }
 
 /// The batch whose leader epoch must be that of a neighbour for the interval to fit.

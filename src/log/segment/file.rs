@@ -49,6 +49,9 @@ pub struct Segment {
     checked: Mutex<Vec<u64>>,
 }
 
+/// Endings of the files of a segment, in the order in which they go: without its log file a segment is gone.
+pub const ENDINGS: [&str; 3] = ["log", "index", "timeindex"];
+
 /// Name of a segment's file, such as `00000000000000000042.index`.
 pub fn file_name(base_offset: Offset, ending: &str) -> String {
     format!("{base_offset:020}.{ending}")
@@ -79,15 +82,27 @@ impl Segment {
         now_ms: Timestamp,
     ) -> DiskResult<Self> {
         let segment = Self::new(files, folder, id, 0, id.base_offset);
-        for ending in ["log", "index", "timeindex"] {
-            let path = segment.path(ending);
-            remove_if_there(disk, &path)?;
-            disk.open(&path, OpenMode::CreateNew)?;
+        let made = segment.create_files(disk, now_ms);
+        if made.is_err() {
+            // A stray log file would be taken for the end of the log at the next start.
+            ENDINGS.iter().try_for_each(|ending| remove_if_there(disk, &segment.path(ending)))?;
         }
-        let index = OffsetIndex::create(segment.side_file("index"), id, now_ms, false)?;
-        let time = TimeIndex::create(segment.side_file("timeindex"), id, now_ms, false)?;
-        segment.set_side(Side { index, time, footer: Mutex::new(None) });
-        Ok(segment)
+        made.map(|()| segment)
+    }
+
+    /// The log file comes last: without it a segment is not there.
+    fn create_files(&self, disk: &dyn Disk, now_ms: Timestamp) -> DiskResult<()> {
+        for ending in ENDINGS.iter().rev() {
+            remove_if_there(disk, &self.path(ending))?;
+        }
+        for ending in ["index", "timeindex"] {
+            disk.open(&self.path(ending), OpenMode::CreateNew)?;
+        }
+        let index = OffsetIndex::create(self.side_file("index"), self.id, now_ms, false)?;
+        let time = TimeIndex::create(self.side_file("timeindex"), self.id, now_ms, false)?;
+        disk.open(&self.path("log"), OpenMode::CreateNew)?;
+        self.set_side(Side { index, time, footer: Mutex::new(None) });
+        Ok(())
     }
 
     /// First offset.
@@ -165,9 +180,18 @@ impl Segment {
         Ok(side)
     }
 
-    /// The footer, when the segment is sealed and its side files are open.
-    pub fn footer_if_open(&self) -> Option<Footer> {
-        self.side.read().as_ref().and_then(|side| *side.footer.lock())
+    /// The side files, if they are open already.
+    pub fn side_if_open(&self) -> Option<Arc<Side>> {
+        self.side.read().clone()
+    }
+
+    /// Makes the side files of a sealed segment anew, because an entry of them failed its check.
+    pub fn rebuild(&self, disk: &dyn Disk) -> DiskResult<Arc<Side>> {
+        let mut slot = self.side.write();
+        let side = Arc::new(self.rebuild_side(disk)?);
+        *slot = Some(side.clone());
+        self.checked.lock().clear();
+        Ok(side)
     }
 
     fn open_sealed_side(&self) -> DiskResult<Option<Side>> {
@@ -215,8 +239,8 @@ impl Segment {
         tally: &mut Tally,
     ) -> DiskResult<Vec<DamagedSpan>> {
         let file = self.log.get()?;
-        let (len, end_offset) = (self.len(), self.end_offset());
-        let mut scan = Scan::new(&*file, start, len, end_offset.min(self.offset_limit()));
+        let (len, end_offset) = (self.len(), self.end_offset().min(self.offset_limit()));
+        let mut scan = Scan::new(&*file, start, len, end_offset);
         let mut damage = Vec::new();
         loop {
             while let Some((header, _, bytes)) = scan.next_batch()? {
