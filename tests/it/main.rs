@@ -3,5 +3,7 @@
 
 mod client;
 mod crash;
+mod golden;
+mod round_trip;
 mod topic_keys;
 mod whole;
