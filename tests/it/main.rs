@@ -3,5 +3,9 @@
 
 mod client;
 mod crash;
+mod idle;
+mod kill;
+mod process;
+mod stop;
 mod topic_keys;
 mod whole;
