@@ -113,7 +113,7 @@ async fn produce(address: String, number: u32, sent: Arc<Mutex<Sent>>, stop: Arc
     let mut rng = fastrand::Rng::with_seed(u64::from(number));
     while !stop.load(Ordering::Relaxed) {
         for _ in 0..rng.usize(1..=BURST_MAX) {
-            let partition = rng.i32(..PARTITIONS);
+            let partition = rng.i32(0..PARTITIONS);
             let origin = sent.lock().begin(number, partition);
             let record = Record::to(TOPIC).partition(partition).value(value_of(origin));
             let delivery = producer.send(record).await.unwrap();

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# An idle broker of the release binary keeps RssAnon under 15 MiB, and is of use (process start to first acknowledged
+# record, median of 10) within 100 ms.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+export WEIR="${WEIR:-$PWD/target/release/weir}"
+[ -x "$WEIR" ] || { echo "skipped: no $WEIR; build it with cargo build --release"; exit 0; }
+WEIR=$(realpath "$WEIR")
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+
+if ! timeout 300 cargo test -q --test it idle:: -- --nocapture --test-threads=1 > "$said" 2>&1; then
+    tail -40 "$said"
+    echo "idle broker: FAILED"
+    exit 1
+fi
+grep -oE "(idle broker|start to first).*" "$said"
+largest=$(sed -n 's/.*RssAnon \([0-9]*\) KiB.*/\1/p' "$said" | sort -n | tail -1)
+slowest=$(sed -n 's/.*median \([0-9]*\)\.[0-9]* ms.*/\1/p' "$said" | sort -n | tail -1)
+if [ "$slowest" -ge 100 ]; then
+    echo "idle broker: the first acknowledged record took $slowest ms (median), at most 100 are allowed"
+    exit 1
+fi
+echo "idle broker: RssAnon at most $largest KiB of 15360, first acknowledged record within $slowest ms (median) of 100"
