@@ -33,6 +33,11 @@ impl BrokerProcess {
         command.arg("serve").arg("--data-dir").arg(folder.join("data"));
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
+        // WHY: the broker takes each of them for a setting of its own.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        ours.filter(|name| name.to_string_lossy().starts_with("WEIR_")).for_each(|name| {
+            command.env_remove(name);
+        });
         let started = Instant::now();
         let child = command.spawn().expect("the broker's binary runs");
         Self { child, port, started, log }

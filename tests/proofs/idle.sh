@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../.."
 export WEIR="${WEIR:-$PWD/target/release/weir}"
 [ -x "$WEIR" ] || { echo "skipped: no $WEIR; build it with cargo build --release"; exit 0; }
 WEIR=$(realpath "$WEIR")
+export RUST_BACKTRACE=0
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 

@@ -8,6 +8,7 @@ export WEIR="${WEIR:-$PWD/target/release/weir}"
 [ -x "$WEIR" ] || { echo "skipped: no $WEIR; build it with cargo build --release"; exit 0; }
 WEIR=$(realpath "$WEIR")
 if [ "${SHORT:-}" = 1 ]; then kills=5; else kills=200; fi
+export RUST_BACKTRACE=0
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
