@@ -1,7 +1,9 @@
 //! What an idle broker takes, and how soon a new one is of use.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use weir::client::{Client, Record};
@@ -82,6 +84,23 @@ async fn first_record(folder: &Path, create: bool) -> Duration {
     took
 }
 
+/// What one sync of a file and one of its directory take here, each half of what is given: most of a first start.
+fn sync_time(folder: &Path) -> Duration {
+    let directory = File::open(folder).unwrap();
+    let mut times: Vec<Duration> = (0..20)
+        .map(|number| {
+            let mut file = File::create(folder.join(number.to_string())).unwrap();
+            file.write_all(b"a few bytes").unwrap();
+            let begun = Instant::now();
+            file.sync_data().unwrap();
+            directory.sync_all().unwrap();
+            begun.elapsed() / 2
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
 fn report_times(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
@@ -95,11 +114,15 @@ fn report_times(what: &str, mut times: Vec<Duration>) {
 #[tokio::test]
 async fn the_first_record_comes_soon() {
     let mut fresh = Vec::new();
+    let mut syncs = Vec::new();
     for _ in 0..STARTS {
         let folder = tempfile::tempdir().unwrap();
+        syncs.push(sync_time(folder.path()));
         fresh.push(first_record(folder.path(), true).await);
     }
     report_times("fresh data directory, topic created", fresh);
+    syncs.sort();
+    println!("one sync of this disk meanwhile: median {:.2} ms", syncs[STARTS / 2].as_secs_f64() * 1000.0);
     let folder = tempfile::tempdir().unwrap();
     first_record(folder.path(), true).await;
     let mut again = Vec::new();
