@@ -1,4 +1,4 @@
-//! One accepted connection: counted, and closed when its peer does not begin to speak.
+//! One accepted connection: counted, and closed when its peer does not begin to speak, or is silent while the door stops.
 
 use std::io;
 use std::pin::Pin;
@@ -8,14 +8,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::listener::Door;
 use crate::env::Clock;
 use crate::env::clock::Sleep;
 
 /// Time that a peer has for its first bytes. Without it a peer that is silent keeps its place for ever, and holds a stop
 /// up to its deadline (hyper issue 4170).
 const FIRST_BYTES_WAIT: Duration = Duration::from_secs(5);
+
+/// Time that a peer has for its first word after the door has begun to stop. HTTP/2's farewell holds a ping, so whoever
+/// is there answers; without this a peer that is not would hold the stop up to its deadline.
+const FAREWELL_WAIT: Duration = Duration::from_secs(2);
 
 /// Bytes of the HTTP/2 preface: whoever sent them has begun to speak.
 const PREFACE_BYTES: usize = 24;
@@ -38,11 +43,28 @@ impl Accepted {
     /// Puts it on the runtime that serves it.
     ///
     /// Errors: the runtime can't watch another socket.
-    pub fn connect(self, clock: &Arc<dyn Clock>) -> io::Result<Connection> {
+    pub fn connect(self, door: &Door) -> io::Result<Connection> {
         let socket = TcpStream::from_std(self.socket)?;
-        let silence = Some(clock.sleep(FIRST_BYTES_WAIT));
-        Ok(Connection { socket, silence, preface_left: PREFACE_BYTES, _place: self.place })
+        let clock = door.broker.env().clock.clone();
+        let deadline = Duration::from_millis(door.broker.settings().shutdown_timeout_ms.unsigned_abs());
+        Ok(Connection {
+            socket,
+            silence: Some(clock.sleep(FIRST_BYTES_WAIT)),
+            preface_left: PREFACE_BYTES,
+            stop: Some(Box::pin(stopped(door.stopping.clone()))),
+            // Below the deadline, or it would not save the stop.
+            farewell_wait: FAREWELL_WAIT.min(deadline / 2),
+            clock,
+            _place: self.place,
+        })
     }
+}
+
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A sender that is gone has stopped.
+    let _ = stopping.wait_for(|stops| *stops).await;
 }
 
 /// A served connection.
@@ -51,6 +73,10 @@ pub struct Connection {
     /// Ends when the peer has been silent too long; `None` once it has spoken.
     silence: Option<Sleep>,
     preface_left: usize,
+    /// Resolves when the door stops; `None` after that.
+    stop: Option<Stop>,
+    farewell_wait: Duration,
+    clock: Arc<dyn Clock>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -66,6 +92,24 @@ impl Connection {
             self.silence = None;
         }
     }
+
+    /// Once the door stops: the end for a peer that has not asked for anything, and a time to answer for the others.
+    fn look_at_stop(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(stop) = &mut self.stop else { return Ok(()) };
+        if stop.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        self.stop = None;
+        if self.preface_left > 0 {
+            return Err(silent("the broker stops before the peer has begun to speak"));
+        }
+        self.silence = Some(self.clock.sleep(self.farewell_wait));
+        Ok(())
+    }
+}
+
+fn silent(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
 impl AsyncRead for Connection {
@@ -82,10 +126,11 @@ impl AsyncRead for Connection {
             }
             return Poll::Ready(read);
         }
+        self.look_at_stop(cx)?;
         match &mut self.silence {
             Some(silence) => {
                 ready!(silence.as_mut().poll(cx));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not speak HTTP/2")))
+                Poll::Ready(Err(silent("the peer does not speak HTTP/2, or does not answer any more")))
             }
             None => Poll::Pending,
         }

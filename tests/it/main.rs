@@ -4,6 +4,10 @@
 mod client;
 mod crash;
 mod golden;
+mod idle;
+mod kill;
+mod process;
 mod round_trip;
+mod stop;
 mod topic_keys;
 mod whole;

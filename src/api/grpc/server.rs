@@ -61,9 +61,9 @@ pub async fn serve(door: Door, connections: mpsc::Receiver<Accepted>) {
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
     let routes = routes(&door).add_service(health_service);
-    let clock = door.broker.env().clock.clone();
+    let own_door = door.clone();
     let incoming = ReceiverStream::new(connections).filter_map(|accepted| {
-        let connected = accepted.connect(&clock);
+        let connected = accepted.connect(&own_door);
         async move {
             match connected {
                 Ok(connection) => Some(Ok::<_, Infallible>(connection)),
