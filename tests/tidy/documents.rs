@@ -21,18 +21,22 @@ const FORMATS: &[&str] = &[
     "src/broker/data_dir.rs",
 ];
 
-/// Constants of these files that no stored byte depends on: sizes of buffers, guards, steps.
+/// Constants of these files that no stored byte depends on: sizes of buffers, guards, steps, times.
 const NOT_STORED: &[&str] = &[
     "BODY_BYTES_MAX",
     "BUFFER_BYTES",
     "COPY_BYTES",
     "EXPANSION_MAX",
     "IDLE_LOOK_MS",
+    "LAZY",
     "LAZY_LOOK_MS",
     "NAMES_BEFORE",
     "NAMES_SHOWN_MAX",
+    "NOWHERE",
     "REPLAY_BYTES",
     "SCAN_BYTES",
+    "SPACE_LOOK_MS",
+    "URGENT",
 ];
 
 fn read(path: &str) -> String {
