@@ -26,5 +26,10 @@ pub mod proto;
 pub mod record;
 pub mod replica;
 
+/// The Rust code of the README, compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeCode;
+
 pub use base::{Error, ErrorKind};
 pub use client::{Acks, Client, Record};

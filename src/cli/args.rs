@@ -146,6 +146,18 @@ mod tests {
     }
 
     #[test]
+    fn errors_advise_only_commands_that_exist() {
+        let advice = crate::base::error::KINDS.iter().map(|row| row.advice);
+        let mut count = 0;
+        for line in advice.flat_map(|text| text.split('`')).filter(|part| part.starts_with("weir ")) {
+            count += 1;
+            let kind = parse(line).err().map(|error| error.kind());
+            assert_ne!(kind, Some(clap::error::ErrorKind::InvalidSubcommand), "{line}");
+        }
+        assert!(count > 0, "no advice names a command");
+    }
+
+    #[test]
     fn the_tree_is_sound() {
         Cli::command().debug_assert();
     }

@@ -67,7 +67,7 @@ impl fmt::Display for Source {
 pub struct BrokerSettings {
     /// `data.dir`.
     pub data_dir: PathBuf,
-    /// `listen`: where gRPC and HTTP are served; port 0 takes a free one.
+    /// `listen`: where gRPC is served; port 0 takes a free one.
     pub listen: SocketAddr,
     /// `node.id`.
     pub node_id: i32,
@@ -207,7 +207,7 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
             name: "listen",
             kind: KeyKind::Address,
             default: Fallback::Value("127.0.0.1:7070"),
-            doc: "Address of gRPC and HTTP; port 0 takes a free one.",
+            doc: "Address of gRPC; port 0 takes a free one.",
         },
         get: |settings| Some(Value::Address(settings.listen)),
         set: |settings, value| settings.listen = value.address(),
@@ -237,7 +237,7 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
             name: "memory.bytes",
             kind: KeyKind::Bytes(Range::of(MEMORY_BYTES_MIN as i64, SIZE_BYTES_MAX)),
             default: Fallback::Computed("a quarter of RAM"),
-            doc: "Memory for requests, replies and recent batches; without room a request is not read.",
+            doc: "Memory for requests and replies that are under way; what finds no room in it is refused with THROTTLED.",
         },
         get: |settings| Some(Value::Number(settings.memory_bytes as i64)),
         set: |settings, value| settings.memory_bytes = value.number().unsigned_abs(),

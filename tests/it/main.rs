@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod client;
+mod configuration;
 mod crash;
 mod golden;
 mod idle;
@@ -10,4 +11,5 @@ mod process;
 mod round_trip;
 mod stop;
 mod topic_keys;
+mod transcripts;
 mod whole;

@@ -4,7 +4,7 @@ use crate::source::Source;
 use crate::{all_sources, assert_none};
 
 /// Module and the modules that it may import; imports of itself are always right. Tests count like all other code.
-const LAYERS: &[(&str, &[&str])] = &[
+pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("env", &["base"]),
     ("config", &["base"]),
@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What single files of a module, and the folders of the same name, may import beyond its row.
-const EXTRA: &[(&str, &[&str])] = &[
+pub(crate) const EXTRA: &[(&str, &[&str])] = &[
     ("src/cli/context.rs", &["env"]),
     ("src/cli/serve.rs", &["env", "broker", "api"]),
     ("src/cli/demo.rs", &["env", "broker", "api"]),

@@ -1,0 +1,213 @@
+//! Every block of the README and of `docs/` that is marked `console` is run and compared with what it shows.
+//!
+//! A block is a session: a line that begins with `$ ` is a command for `sh`, the lines below it are what it prints, errors
+//! included. Each block gets a broker of its own on a free port, a folder of its own in which `data` leads to the samples,
+//! and `weir` on its path. In what a block shows:
+//!
+//! - a line `…` stands for any lines, also none;
+//! - `…` within a line stands for any text of that line;
+//! - a number before ` ms`, ` s` or `/s` stands for any number: times and rates differ from run to run.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// One block of a file.
+struct Block {
+    /// File and line.
+    place: String,
+    lines: Vec<String>,
+}
+
+/// A broker in a folder of its own; killed on drop.
+struct Broker {
+    process: Child,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+impl Broker {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(Path::new(ROOT).join("data"), folder.path().join("data")).unwrap();
+        let mut process = command(WEIR, folder.path())
+            .args(["serve", "-J", "--data-dir", "weir-data", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = told["address"].as_str().unwrap().to_owned();
+        Self { process, address, folder }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A command that knows nothing of the settings of whoever runs the tests.
+fn command(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// The Markdown files that may hold sessions.
+fn documents() -> Vec<PathBuf> {
+    let mut found = vec![Path::new(ROOT).join("README.md")];
+    let mut folders = vec![Path::new(ROOT).join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn blocks(name: &str, text: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut is_inside = false;
+    for (index, line) in text.lines().enumerate() {
+        match (is_inside, line) {
+            (false, "```console") => {
+                is_inside = true;
+                blocks.push(Block { place: format!("{name}:{}", index + 1), lines: Vec::new() });
+            }
+            (true, "```") => is_inside = false,
+            (true, line) => blocks.last_mut().unwrap().lines.push(line.to_owned()),
+            (false, _) => {}
+        }
+    }
+    blocks
+}
+
+/// A script that prints each command before it runs it; `$?` is that of the command before.
+fn script(lines: &[String]) -> String {
+    let mut script = "exec 2>&1\ncode=0\n".to_owned();
+    for command in lines.iter().filter_map(|line| line.strip_prefix("$ ")) {
+        let quoted = command.replace('\'', r"'\''");
+        script.push_str(&format!("printf '%s\\n' '$ {quoted}'\n(exit $code)\n{command}\ncode=$?\n"));
+    }
+    script
+}
+
+fn run(block: &Block) -> Vec<String> {
+    let broker = Broker::start();
+    let folder_of_weir = Path::new(WEIR).parent().unwrap().display();
+    let output = command("sh", broker.folder.path())
+        .args(["-c", &script(&block.lines)])
+        .env("WEIR_BOOTSTRAP", &broker.address)
+        .env("PATH", format!("{folder_of_weir}:{}", std::env::var("PATH").unwrap()))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// The line with `0` for every number that differs from run to run.
+fn without_times(line: &str) -> String {
+    let is_number = |letter: char| letter.is_ascii_digit() || letter == ',' || letter == '.';
+    let mut plain = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find(|letter: char| letter.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        let (number, after) = from.split_at(from.find(|letter| !is_number(letter)).unwrap_or(from.len()));
+        let ends_there = |rest: &str| !rest.starts_with(char::is_alphanumeric);
+        let varies = [" ms", " s", "/s"].iter().any(|unit| after.strip_prefix(unit).is_some_and(ends_there));
+        plain.push_str(before);
+        plain.push_str(if varies { "0" } else { number });
+        rest = after;
+    }
+    plain + rest
+}
+
+/// Whether a line is what the pattern shows.
+fn fits(pattern: &str, line: &str) -> bool {
+    let (pattern, line) = (without_times(pattern), without_times(line));
+    let mut parts = pattern.split('…');
+    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+fn all_fit(patterns: &[String], lines: &[String]) -> bool {
+    match patterns.split_first() {
+        None => lines.is_empty(),
+        Some((first, rest)) if first == "…" => {
+            (0..=lines.len()).any(|skipped| all_fit(rest, &lines[skipped..]))
+        }
+        Some((first, rest)) => {
+            lines.split_first().is_some_and(|(line, others)| fits(first, line) && all_fit(rest, others))
+        }
+    }
+}
+
+#[test]
+fn every_session_of_the_docs_is_true() {
+    let mut findings = Vec::new();
+    let mut count = 0;
+    for path in documents() {
+        let name = path.strip_prefix(ROOT).unwrap().display().to_string();
+        for block in blocks(&name, &fs::read_to_string(&path).unwrap()) {
+            count += 1;
+            let lines = run(&block);
+            if !all_fit(&block.lines, &lines) {
+                findings.push(format!(
+                    "{} shows\n{}\nbut it is\n{}",
+                    block.place,
+                    block.lines.join("\n"),
+                    lines.join("\n")
+                ));
+            }
+        }
+    }
+    assert!(
+        findings.is_empty(),
+        "{} of {count} sessions differ:\n\n{}",
+        findings.len(),
+        findings.join("\n\n")
+    );
+    assert!(count > 0, "no session was found");
+    println!("{count} sessions");
+}
+
+#[test]
+fn a_session_that_differs_is_found() {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let shown = lines("$ a\nready in 31 ms\n…\nid=… ok\n");
+    assert!(all_fit(&shown, &lines("$ a\nready in 7 ms\nid=77 ok")));
+    assert!(all_fit(&shown, &lines("$ a\nready in 7 ms\nx\ny\nid= ok")));
+    for wrong in
+        ["$ a\nready in 7 ms\nid=77 bad", "$ a\nready in 7 s\nid=7 ok", "$ a\nready in 7 ms", "$ a\nid=7 ok"]
+    {
+        assert!(!all_fit(&shown, &lines(wrong)), "{wrong}");
+    }
+    assert!(!all_fit(&lines("5 records"), &lines("6 records")));
+    assert_eq!(
+        without_times("in 0.02 s: 63,823/s, 20 x 1 B, p99 23.0 ms, 0 sat"),
+        "in 0 s: 0/s, 20 x 1 B, p99 0 ms, 0 sat"
+    );
+}
