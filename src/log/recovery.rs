@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::append::Writer;
+use super::append::{Room, Writer};
 use super::epoch_cache::EpochCache;
 use super::errors::OpenError;
 use super::flush::checkpoint::{self, CheckpointError, FileKind};
@@ -418,6 +418,7 @@ impl Recovery<'_> {
             producers,
             leader_epoch: epochs.last_epoch(),
             bytes_since_snapshot,
+            room: Room::default(),
         };
         let folder = self.folder.clone();
         let log_start = first.max(self.spec.trim_offset);

@@ -21,8 +21,8 @@ use weir::record::{BatchBuilder, Codec, RecordBatch, Rules, validate};
 /// What the design allows on the fast path.
 const ALLOCATIONS_MAX: f64 = 4.0;
 /// Batches before the counting begins, so that what is kept has grown.
-const WARM_UP: usize = 100;
-const BATCHES: usize = 1_000;
+const WARM_UP: usize = 50;
+const BATCHES: usize = 300;
 /// Above what buffers that grow with the log, such as its index, cost a batch.
 const GROWTH: f64 = 0.1;
 
