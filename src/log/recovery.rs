@@ -393,7 +393,6 @@ impl Recovery<'_> {
             Segment::create(disk, &self.shared.files, &self.folder, self.id(base_offset), self.now_ms)?;
         let segment = Arc::new(segment);
         let side = segment.side(disk)?;
-        segment.log().sync()?;
         disk.sync_dir(&self.folder)?;
         let tally = Tally::empty(base_offset, self.now_ms, last_epoch);
         Ok(End { segment, side, tally, must_roll: false })
@@ -473,7 +472,7 @@ impl Recovery<'_> {
         }
         epochs.begin(self.spec.leader_epoch, log_end);
         if stored.as_ref() != Some(&epochs) {
-            checkpoint::write(disk, &path, EPOCHS_KIND, &epochs.encode())?;
+            checkpoint::write_unsynced(disk, &path, EPOCHS_KIND, &epochs.encode())?;
         }
         Ok(epochs)
     }

@@ -1,6 +1,7 @@
 //! Counts what a batch allocates on its way into a log: at most [`ALLOCATIONS_MAX`], and none for each record.
 //!
 //! A binary of its own, because its allocator counts. It counts for each thread, so that what others do does not matter.
+#![allow(clippy::unwrap_used)]
 
 // WHY: an allocator can't be written without.
 #![allow(unsafe_code)]

@@ -12,9 +12,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, write_full_at};
-use crate::env::{Disk, DiskError};
+use crate::env::{Disk, DiskError, File};
 
 const FIXED_BYTES: usize = 18;
 
@@ -75,6 +76,20 @@ impl std::error::Error for CheckpointError {}
 /// Cost: two syncs. Errors: the old file stays as it was, or the new one is there whole.
 pub fn write(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8]) -> DiskResult<()> {
     let folder = path.parent().expect("a checkpoint lies in a folder");
+    write_aside(disk, path, kind, body)?.sync_data()?;
+    disk.rename(&path.with_extension("tmp"), path)?;
+    disk.sync_dir(folder)
+}
+
+/// Replaces a file that can be made again from something else: a power cut may leave the old one, none, or a damaged one.
+///
+/// Cost: no sync.
+pub fn write_unsynced(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8]) -> DiskResult<()> {
+    write_aside(disk, path, kind, body)?;
+    disk.rename(&path.with_extension("tmp"), path)
+}
+
+fn write_aside(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8]) -> DiskResult<Arc<dyn File>> {
     let temporary = path.with_extension("tmp");
     match disk.remove_file(&temporary) {
         Ok(()) => {}
@@ -83,9 +98,7 @@ pub fn write(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8]) -> DiskR
     }
     let file = disk.open(&temporary, OpenMode::CreateNew)?;
     write_full_at(&*file, &encode(kind, body), 0)?;
-    file.sync_data()?;
-    disk.rename(&temporary, path)?;
-    disk.sync_dir(folder)
+    Ok(file)
 }
 
 /// Reads the body of the file at `path`.
