@@ -2,7 +2,6 @@
 //!
 //! A binary of its own, because its allocator counts. It counts for each thread, so that what others do does not matter.
 #![allow(clippy::unwrap_used)]
-
 // WHY: an allocator can't be written without.
 #![allow(unsafe_code)]
 
