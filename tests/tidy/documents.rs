@@ -33,6 +33,7 @@ const NOT_STORED: &[&str] = &[
     "NAMES_BEFORE",
     "NAMES_SHOWN_MAX",
     "NOWHERE",
+    "PAGE_BYTES",
     "REPLAY_BYTES",
     "SCAN_BYTES",
     "SPACE_LOOK_MS",
