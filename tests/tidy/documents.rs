@@ -35,6 +35,7 @@ const NOT_STORED: &[&str] = &[
     "NOWHERE",
     "PAGE_BYTES",
     "REPLAY_BYTES",
+    "ROOM_KEPT",
     "SCAN_BYTES",
     "SPACE_LOOK_MS",
     "URGENT",
