@@ -60,14 +60,35 @@ fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Gives a status that the machinery below made its `ErrorInfo`; its code and words stay.
+/// Gives a status that the machinery below made its `ErrorInfo` and the next step; its code and words stay.
 pub fn completed(found: Status) -> Status {
     if !found.details().is_empty() {
         return found;
     }
-    let reason = kind_of(found.code()).row().reason;
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    Status::with_error_details(found.code(), found.message(), details)
+    let kind = kind_of(found.code());
+    let message = match found.message() {
+        // All that tonic says of an unknown method is its code.
+        "" => next_step(found.code()).to_owned(),
+        words => format!("{words}; {}", next_step(found.code())),
+    };
+    let details = ErrorDetails::with_error_info(kind.row().reason, DOMAIN, HashMap::new());
+    Status::with_error_details(found.code(), message, details)
+}
+
+/// What the caller does about a status of the machinery.
+fn next_step(code: Code) -> &'static str {
+    match code {
+        Code::OutOfRange => "send smaller messages",
+        Code::Unimplemented => {
+            "the broker does not know this service, method or encoding: reflection lists what there is, and messages \
+             travel without compression"
+        }
+        Code::NotFound => "ask reflection for the names that there are",
+        Code::Internal | Code::InvalidArgument => {
+            "send whole messages as the proto files of weir.v1 define them"
+        }
+        code => kind_of(code).row().advice,
+    }
 }
 
 /// The same for a reply that is an error and nothing else, such as for an unknown method or a message that is too large.
@@ -86,8 +107,10 @@ fn kind_of(code: Code) -> ErrorKind {
     match code {
         // tonic's word for a message above its limit.
         Code::OutOfRange => ErrorKind::RecordTooLarge,
-        // An unknown method, or bytes that are no message.
-        Code::Unimplemented | Code::InvalidArgument | Code::Internal => ErrorKind::InvalidRequest,
+        // An unknown method, bytes that are no message, or a service without health.
+        Code::Unimplemented | Code::InvalidArgument | Code::Internal | Code::NotFound => {
+            ErrorKind::InvalidRequest
+        }
         Code::ResourceExhausted => ErrorKind::Throttled,
         Code::DeadlineExceeded | Code::Cancelled => ErrorKind::TimedOut,
         Code::Unavailable | Code::Unknown => ErrorKind::Unavailable,
@@ -126,11 +149,24 @@ mod tests {
 
     #[test]
     fn what_the_machinery_refuses_gets_its_error_info_too() {
-        let reply = complete_reply(Status::unimplemented("no such method").into_http());
-        let found = Status::from_header_map(reply.headers()).expect("an error");
-        assert_eq!(found.code(), Code::Unimplemented);
-        assert_eq!(found.message(), "no such method");
-        assert_eq!(found.get_error_details().error_info().expect("added").reason, "INVALID_REQUEST");
+        let told = |status: Status| {
+            let reply = complete_reply(status.into_http());
+            let found = Status::from_header_map(reply.headers()).expect("an error");
+            let reason = found.get_error_details().error_info().expect("added").reason.clone();
+            (found.code(), found.message().to_owned(), reason)
+        };
+        let (code, message, reason) = told(Status::unimplemented(""));
+        assert_eq!((code, reason.as_str()), (Code::Unimplemented, "INVALID_REQUEST"));
+        assert!(
+            message.contains("reflection"),
+            "tonic's own words for an unknown method are none: {message}"
+        );
+        let (code, message, reason) = told(Status::not_found("service not registered"));
+        assert_eq!((code, reason.as_str()), (Code::NotFound, "INVALID_REQUEST"));
+        assert!(message.starts_with("service not registered; "), "{message}");
+        let (_, message, reason) = told(Status::out_of_range("message length too large"));
+        assert_eq!(reason, "RECORD_TOO_LARGE");
+        assert!(message.ends_with("; send smaller messages"), "{message}");
         let own = status(Error::new(ErrorKind::DiskFull, "full"));
         let reply = complete_reply(own.into_http());
         let found = Status::from_header_map(reply.headers()).expect("an error");
