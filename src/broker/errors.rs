@@ -88,8 +88,12 @@ impl Place<'_> {
     /// A read that failed.
     pub fn read_error(self, error: ReadError) -> Error {
         match error {
-            ReadError::OutOfRange { start, end } => self
-                .error(ErrorKind::OffsetOutOfRange, format_args!("it holds offsets {start} to {end}"))
+            ReadError::OutOfRange { offset, start, end } => self
+                .error(
+                    ErrorKind::OffsetOutOfRange,
+                    format_args!("offset {offset} was asked for, it holds offsets {start} to {end}"),
+                )
+                .with("offset", offset)
                 .with("start", start)
                 .with("end", end),
             ReadError::Damaged { first, end } => self.damaged(first, end),
@@ -224,7 +228,9 @@ mod tests {
 
     #[test]
     fn errors_carry_the_facts_that_a_reader_goes_on_with() {
-        let error = PLACE.read_error(ReadError::OutOfRange { start: 5, end: 9 });
+        let error = PLACE.read_error(ReadError::OutOfRange { offset: 77, start: 5, end: 9 });
+        assert_eq!(error.metadata["offset"], "77");
+        assert!(error.message.contains("offset 77"), "{error}");
         assert_eq!((&*error.metadata["start"], &*error.metadata["end"]), ("5", "9"));
         let error = PLACE.diverged(Diverged { epoch: 2, end: 7 });
         assert_eq!((&*error.metadata["epoch"], &*error.metadata["end"]), ("2", "7"));

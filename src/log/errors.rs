@@ -61,6 +61,8 @@ impl std::error::Error for AppendError {}
 pub enum ReadError {
     /// The offset lies outside the log.
     OutOfRange {
+        /// The offset that was asked for.
+        offset: Offset,
         /// First readable offset.
         start: Offset,
         /// One past the last readable offset.
@@ -86,7 +88,9 @@ pub enum ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfRange { start, end } => write!(f, "offset is outside {start} to {end}"),
+            Self::OutOfRange { offset, start, end } => {
+                write!(f, "offset {offset} is outside {start} to {end}")
+            }
             Self::Damaged { first, end } => write!(f, "offsets {first} to {} are damaged", end - 1),
             Self::WouldBlock => write!(f, "the bytes are not in memory"),
             Self::Disk(error) => error.fmt(f),

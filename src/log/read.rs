@@ -69,7 +69,8 @@ impl PartitionLog {
         self.check_readable()?;
         let offsets = self.offsets();
         if from < offsets.log_start || from > offsets.log_end {
-            return Err(ReadError::OutOfRange { start: offsets.log_start, end: offsets.high_watermark });
+            let (start, end) = (offsets.log_start, offsets.high_watermark);
+            return Err(ReadError::OutOfRange { offset: from, start, end });
         }
         if from >= until {
             return Ok(LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None });
@@ -93,7 +94,8 @@ impl PartitionLog {
                 Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
                     // Retention removed the segment under the reader.
                     let start = segment.end_offset();
-                    return Err(ReadError::OutOfRange { start, end: self.offsets().high_watermark });
+                    let end = self.offsets().high_watermark;
+                    return Err(ReadError::OutOfRange { offset: from, start, end });
                 }
                 other => other?,
             };

@@ -144,7 +144,7 @@ fn appended_records_are_read_back_once_flushed() {
     assert_eq!(world.read_all(1).unwrap(), expect(1..3));
     assert!(matches!(
         world.log.read(4, 9, 1, Wait::Allowed),
-        Err(ReadError::OutOfRange { start: 0, end: 3 })
+        Err(ReadError::OutOfRange { offset: 4, start: 0, end: 3 })
     ));
 }
 
