@@ -93,8 +93,11 @@ fn routes(door: &Door) -> Routes {
                 .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         };
     }
-    let reflection =
-        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let why = "the descriptors were made by the build";
     Routes::new(limited!(ProducerServiceServer::new(Producing(door.clone()))))
         .add_service(limited!(ConsumerServiceServer::new(Consuming(door.clone()))))

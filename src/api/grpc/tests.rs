@@ -477,6 +477,7 @@ async fn health_and_reflection_are_served() {
     for name in ["ProducerService", "ConsumerService", "TopicService", "ClusterService"] {
         assert!(names.contains(&format!("weir.v1.{name}").as_str()), "{names:?}");
     }
+    assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
     drop(replies);
     assert_eq!(world.end().await, Serving::Drained, "a watcher of health holds nothing up");
 }
