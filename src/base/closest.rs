@@ -1,27 +1,63 @@
 //! "Did you mean": the known name that is nearest to a mistyped one.
 
 /// Longer names get no suggestion, so that a hostile name costs nothing.
-const NAME_BYTES_MAX: usize = 256;
+const NAME_BYTES_MAX: usize = 64;
+
+/// Letters that one search compares, some 20 µs: a request may hold 10,000 wrong names, each costly to compare with
+/// every topic, and a hint is not worth that others wait. Enough for 500 names of 30 letters, unless many look alike.
+const STEPS_MAX: usize = 1 << 14;
+
+/// Buckets of [`Bag`].
+const BAG_LETTERS: usize = 64;
+
+/// How often each letter occurs, whatever its place.
+type Bag = [i32; BAG_LETTERS];
 
 /// The candidate that needs the fewest edits (insert, delete, replace, swap of neighbours) to become `name`, the first
 /// one among equals; upper and lower case are the same. `None` when even that one differs in more than a third of the
 /// letters of `name`, one edit being always allowed.
 ///
-/// Cost: `name.len() * candidate.len()` steps for each candidate of about the same length.
+/// Cost: at most [`STEPS_MAX`] steps and one comparison; candidates beyond are not looked at.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
     let wanted = letters(name);
+    let wanted_bag = bag(&wanted);
     let edits_max = (wanted.len() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (letters(candidate), candidate))
-        .filter(|(letters, _)| letters.len().abs_diff(wanted.len()) <= edits_max)
-        .map(|(letters, candidate)| (edits_between(&wanted, &letters), candidate))
-        .filter(|(edits, _)| *edits <= edits_max)
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, candidate)| candidate)
+    let mut steps = 0;
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let letters = letters(candidate);
+        steps += 1 + letters.len();
+        let may_fit = letters.len().abs_diff(wanted.len()) <= edits_max
+            && edits_at_least(&wanted_bag, &bag(&letters)) <= edits_max;
+        if may_fit {
+            steps += wanted.len() * letters.len();
+            let edits = edits_between(&wanted, &letters);
+            if edits <= edits_max && best.is_none_or(|(least, _)| edits < least) {
+                best = Some((edits, candidate));
+            }
+        }
+        if steps > STEPS_MAX {
+            break;
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+fn bag(letters: &[char]) -> Bag {
+    let mut bag = [0; BAG_LETTERS];
+    for letter in letters {
+        bag[*letter as usize % BAG_LETTERS] += 1;
+    }
+    bag
+}
+
+/// A bound from below for [`edits_between`]: an edit changes each side of the difference by one at most, and a swap none.
+fn edits_at_least(left: &Bag, right: &Bag) -> usize {
+    let more = |one: &Bag, other: &Bag| -> i32 { one.iter().zip(other).map(|(a, b)| (a - b).max(0)).sum() };
+    more(left, right).max(more(right, left)) as usize
 }
 
 /// The suggestion as the end of a sentence: ` Did you mean 'orders'?`, or nothing.
@@ -76,7 +112,29 @@ mod tests {
         assert_eq!(closest("zebra", names), None);
         assert_eq!(closest("", names), None);
         assert_eq!(closest(&"o".repeat(1_000_000), names), None);
+        assert_eq!(closest("ab", ["ba", "ab"]), Some("ab"), "fewer edits win");
         assert_eq!(did_you_mean("ordres", names), " Did you mean 'orders'?");
         assert_eq!(did_you_mean("zebra", names), "");
+    }
+
+    #[test]
+    fn a_search_ends_however_many_costly_names_there_are() {
+        let names: Vec<String> = (0..1_000).map(|number| format!("{}{number:06}", "n".repeat(50))).collect();
+        let looked_at = std::cell::Cell::new(0);
+        let candidates = names.iter().map(|name| {
+            looked_at.set(looked_at.get() + 1);
+            name.as_str()
+        });
+        assert!(closest(&"n".repeat(56), candidates).is_some());
+        assert!(looked_at.get() < 10, "{} names of 56 letters were compared", looked_at.get());
+    }
+
+    #[test]
+    fn the_bound_from_below_is_one() {
+        let words = ["", "a", "ab", "ba", "orders", "ordres", "kitten", "sitting", "retention.ms", "żółw"];
+        for (left, right) in words.iter().flat_map(|left| words.iter().map(move |right| (left, right))) {
+            let (left, right) = (letters(left), letters(right));
+            assert!(edits_at_least(&bag(&left), &bag(&right)) <= edits_between(&left, &right));
+        }
     }
 }

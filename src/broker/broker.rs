@@ -113,8 +113,14 @@ impl Broker {
         topic_id: Option<TopicId>,
         partition: i32,
     ) -> Result<Arc<Partition>, Error> {
-        if let Some(open) = self.partition_if_open(topic, topic_id, partition)? {
-            return Ok(open);
+        match self.partition_if_open(topic, topic_id, partition) {
+            Ok(Some(open)) => return Ok(open),
+            Ok(None) => {}
+            Err(error) => {
+                // WHY: a wrong name is compared with others, and a request may hold thousands: others have their turn.
+                tokio::task::yield_now().await;
+                return Err(error);
+            }
         }
         let (_, id) = find_partition(&self.image(), topic, topic_id, partition)?;
         let partitions = self.partitions.clone();

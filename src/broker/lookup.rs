@@ -6,9 +6,6 @@ use crate::base::closest::closest;
 use crate::base::{Error, ErrorKind, Outcome, TopicId, TopicPartition};
 use crate::cluster::{Image, Topic};
 
-/// Names that are looked at for "did you mean": bounds what a wrong name costs.
-const CANDIDATES_MAX: usize = 1_000;
-
 /// Most letters of a name that an error repeats.
 const SHOWN_LETTERS_MAX: usize = 64;
 
@@ -42,7 +39,7 @@ pub fn find_partition<'a>(
 
 /// The existing topic whose name is most like `name`.
 pub fn closest_topic<'a>(image: &'a Image, name: &str) -> Option<&'a str> {
-    closest(name, image.topics().map(|topic| &*topic.name).take(CANDIDATES_MAX))
+    closest(name, image.topics().map(|topic| &*topic.name))
 }
 
 /// What a person sees of a name that somebody sent: control characters escaped, long ones cut.

@@ -56,7 +56,7 @@ impl ClusterService for Cluster {
         }
         let topics = match names.is_empty() {
             true => self.all_topics(),
-            false => names.iter().map(|name| self.topic(name)).collect(),
+            false => self.topics(&names).await,
         };
         let cluster_id = self.0.broker.cluster_id().to_string();
         bounded(pb::GetMetadataResponse { cluster_id, brokers, topics }, "name fewer topics at once")
@@ -75,6 +75,19 @@ impl Cluster {
     fn all_topics(&self) -> Vec<pb::TopicMetadata> {
         let image = self.0.broker.image();
         image.topics().filter(|topic| topic.is_ready()).map(|topic| self.topic(&topic.name)).collect()
+    }
+
+    async fn topics(&self, names: &[String]) -> Vec<pb::TopicMetadata> {
+        let mut topics = Vec::with_capacity(names.len());
+        for name in names {
+            let topic = self.topic(name);
+            if !topic.exists {
+                // WHY: a wrong name is compared with others, and there may be thousands: others have their turn.
+                tokio::task::yield_now().await;
+            }
+            topics.push(topic);
+        }
+        topics
     }
 
     fn topic(&self, name: &str) -> pb::TopicMetadata {
