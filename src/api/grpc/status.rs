@@ -20,20 +20,34 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Header that holds the details of a status.
 const DETAILS_HEADER: &str = "grpc-status-details-bin";
 
+/// Bytes of a status that are told of its message and of each fact. A status travels in headers, of which clients take
+/// 8 KiB, and its message three times: escaped, in the details, and as a `BadRequest`.
+const MESSAGE_BYTES_MAX: usize = 1 << 10;
+const FACT_BYTES_MAX: usize = 256;
+
 /// The error of a whole call. A fact named `field` also becomes a `BadRequest`.
 pub fn status(error: Error) -> Status {
     let row = error.kind.row();
     let mut facts: HashMap<String, String> =
-        error.metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        error.metadata.iter().map(|(name, value)| ((*name).to_owned(), cut(value, FACT_BYTES_MAX))).collect();
+    let message = cut(&error.message, MESSAGE_BYTES_MAX);
     facts.insert("outcome".to_owned(), outcome_word(error.outcome).to_owned());
     let mut details = ErrorDetails::with_error_info(row.reason, DOMAIN, facts);
     if error.kind.is_retriable() {
         details.set_retry_info(Some(RETRY_DELAY));
     }
     if let Some(field) = error.metadata.get("field") {
-        details.add_bad_request_violation(field.clone(), error.message.clone());
+        details.add_bad_request_violation(field.clone(), message.clone());
     }
-    Status::with_error_details(Code::from_i32(row.grpc), error.message, details)
+    Status::with_error_details(Code::from_i32(row.grpc), message, details)
+}
+
+/// The text up to `bytes_max`; where it is cut, it says so.
+fn cut(text: &str, bytes_max: usize) -> String {
+    match text.len() > bytes_max {
+        true => format!("{}...", &text[..text.floor_char_boundary(bytes_max)]),
+        false => text.to_owned(),
+    }
 }
 
 /// The error of one item inside a reply.
@@ -145,6 +159,18 @@ mod tests {
         assert_eq!(details.bad_request().expect("there is a field").field_violations[0].field, "x");
         let never = super::status(Error::new(ErrorKind::TopicNotFound, "no"));
         assert!(never.get_error_details().retry_info().is_none());
+    }
+
+    #[test]
+    fn a_status_fits_the_headers_that_clients_take() {
+        let long = "é".repeat(100_000);
+        let error = Error::new(ErrorKind::InvalidConfig, &long).with("field", "x").with("keys", &long);
+        let reply = status(error).into_http::<()>();
+        let bytes: usize =
+            reply.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        assert!(bytes < 8 << 10, "{bytes}");
+        let found = Status::from_header_map(reply.headers()).expect("an error");
+        assert!(found.message().ends_with("é..."), "{}", found.message());
     }
 
     #[test]

@@ -9,7 +9,10 @@ use crate::cluster::{Configs, Topic};
 use crate::config::topic::topic_key;
 use crate::config::{ConfigError, TopicConfig};
 
-/// Whether these configs can be set. Errors: INVALID_CONFIG with all mistakes.
+/// Wrong configs that one error names.
+const CONFIGS_NAMED_MAX: usize = 8;
+
+/// Whether these configs can be set. Errors: INVALID_CONFIG with the first mistakes.
 pub fn check_configs(topic: &str, configs: &Configs) -> Result<(), Error> {
     let pairs = configs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     TopicConfig::from_pairs(pairs).map(|_| ()).map_err(|errors| invalid_configs(topic, &errors))
@@ -49,9 +52,14 @@ pub fn check_partition_count(topic: &str, count: i32) -> Result<(), Error> {
 }
 
 fn invalid_configs(topic: &str, errors: &[ConfigError]) -> Error {
+    let named = &errors[..errors.len().min(CONFIGS_NAMED_MAX)];
     let reasons: Vec<String> =
-        errors.iter().map(|error| format!("{}: {}", shown(&error.key), error.message)).collect();
-    let keys: Vec<String> = errors.iter().map(|error| shown(&error.key)).collect();
-    let message = format!("configs of topic '{topic}' can't be used: {}", reasons.join("; "));
+        named.iter().map(|error| format!("{}: {}", shown(&error.key), error.message)).collect();
+    let keys: Vec<String> = named.iter().map(|error| shown(&error.key)).collect();
+    let more = match errors.len() - named.len() {
+        0 => String::new(),
+        left => format!("; and {left} more"),
+    };
+    let message = format!("configs of topic '{topic}' can't be used: {}{more}", reasons.join("; "));
     Error::new(ErrorKind::InvalidConfig, message).with("topic", topic).with("keys", keys.join(","))
 }
