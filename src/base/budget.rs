@@ -43,6 +43,15 @@ pub struct Debit {
     bytes: u64,
 }
 
+impl Debit {
+    /// Gives back what is above `bytes`: less was needed than was taken.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.budget.used_bytes.fetch_sub(less, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Debit {
     fn drop(&mut self) {
         self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -61,6 +70,12 @@ mod tests {
         assert!(budget.try_debit(u64::MAX).is_none());
         drop(first);
         assert_eq!(budget.used_bytes(), 0);
-        assert!(budget.try_debit(10).is_some());
+        let mut all = budget.try_debit(10).expect("fits");
+        all.shrink_to(20);
+        assert_eq!(budget.used_bytes(), 10);
+        all.shrink_to(4);
+        assert_eq!(budget.used_bytes(), 4);
+        drop(all);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

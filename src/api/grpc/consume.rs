@@ -47,12 +47,7 @@ impl ConsumerService for Consuming {
     async fn tail(&self, request: Request<pb::TailRequest>) -> Result<Response<Self::TailStream>, Status> {
         let request = convert::tail_request(request.into_inner()).map_err(status)?;
         let tail = Tail::open(&self.0.broker, request, self.0.stopping.clone()).await;
-        // Each answer is made when the connection can take one: a client that does not read holds no more than that.
-        let answers = stream::unfold(tail, |mut tail| async {
-            let answer = tail.next().await?;
-            Some((answer.map(tail_response).map_err(status), tail))
-        });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(answers(tail))))
     }
 }
 
@@ -65,6 +60,17 @@ impl Consuming {
             }
         }
     }
+}
+
+/// Each answer is made when the connection can take one. WHY its debits stay until the next is asked for: only then the
+/// connection has sent it, and a client that does not read must not hold memory that nobody counts.
+fn answers(tail: Tail) -> impl Stream<Item = Result<pb::TailResponse, Status>> {
+    stream::unfold((tail, Vec::new()), |(mut tail, sent)| async {
+        drop(sent);
+        let mut answer = tail.next().await?;
+        let unsent = answer.as_mut().map(|answer| std::mem::take(&mut answer.debits)).unwrap_or_default();
+        Some((answer.map(tail_response).map_err(status), (tail, unsent)))
+    })
 }
 
 fn tail_response(answer: TailAnswer) -> pb::TailResponse {

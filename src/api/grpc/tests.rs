@@ -418,6 +418,37 @@ async fn a_tail_follows_from_its_place_until_the_broker_stops() {
     assert_eq!((ended.code(), status_reason(&ended).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
 }
 
+/// Waits until the memory budget holds; the test's own time limit ends it otherwise.
+async fn until_used(broker: &Broker, holds: impl Fn(u64) -> bool) {
+    while !holds(broker.budget().used_bytes()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tail_that_is_not_read_is_held_against_the_memory_budget() {
+    let world = World::with_topic(1).await;
+    for _ in 0..8 {
+        world.produce(vec![records("t", Some(0), vec![record(None, &"x".repeat(1_000_000))])]).await;
+    }
+    until_used(&world.broker, |bytes| bytes == 0).await;
+    let request = pb::TailRequest { partitions: vec![place(0, 0)], ..Default::default() };
+    let mut tail = world.consumer().tail(request).await.unwrap().into_inner();
+    // The client's window takes less than one answer: the rest of it waits in the broker, and is counted.
+    tokio::time::timeout(Duration::from_secs(20), until_used(&world.broker, |bytes| bytes >= 1_000_000))
+        .await
+        .expect("an answer that waits to be sent is counted");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(world.broker.budget().used_bytes() >= 1_000_000, "it is counted as long as it waits");
+    for _ in 0..8 {
+        tail.message().await.unwrap().unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(20), until_used(&world.broker, |bytes| bytes == 0))
+        .await
+        .expect("what was sent is given back");
+    world.end().await;
+}
+
 #[tokio::test]
 async fn several_shards_serve_the_same_broker() {
     let world = World::start(2).await;

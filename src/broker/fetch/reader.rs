@@ -102,6 +102,7 @@ impl Reader {
         let place = self.place(broker);
         let slice =
             read_slice(&self.partition, self.offset, max_bytes).await.map_err(|e| place.read_error(e))?;
+        debits.iter_mut().for_each(|debit| debit.shrink_to(slice.bytes.len() as u64));
         match limit.form {
             Form::Records => self.give_records(broker, &slice, limit.room, (offsets, debits)),
             Form::Batch => self.give_batches(broker, slice, limit, (offsets, debits)),
