@@ -26,6 +26,7 @@ MURMUR2 = {b"1": 0, b"21": 0, b"kafka": 1, b"key": 1, b"foobar": 0, b"giberish12
 
 class Client:
     def __init__(self, address):
+        self.address = address
         self.channel = grpc.insecure_channel(address)
         self.topics = topic_pb2_grpc.TopicServiceStub(self.channel)
         self.producer = producer_pb2_grpc.ProducerServiceStub(self.channel)
