@@ -60,7 +60,8 @@ class Stream:
 
     def __init__(self, client):
         self.requests = queue.Queue()
-        self.results = self._flat(client.producer.ProduceStream(iter(self.requests.get, None), timeout=60))
+        self.call = client.producer.ProduceStream(iter(self.requests.get, None), timeout=60)
+        self.results = self._flat(self.call)
 
     @staticmethod
     def _flat(responses):
