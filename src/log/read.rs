@@ -80,7 +80,11 @@ impl PartitionLog {
         let mut end_before = segments[first].base_offset();
         if from < end_before {
             // Retention moved the log start after it was looked at.
-            return Err(ReadError::OutOfRange { start: end_before, end: offsets.high_watermark });
+            return Err(ReadError::OutOfRange {
+                offset: from,
+                start: end_before,
+                end: offsets.high_watermark,
+            });
         }
         for segment in &segments[first..] {
             if segment.base_offset() >= until {
