@@ -1,5 +1,6 @@
 //! A whole broker on the in-memory disk, behind a real socket, used through the generated clients.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods)]
 
 use std::sync::Arc;
 use std::time::Duration;
