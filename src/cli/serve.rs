@@ -89,19 +89,27 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
     let partitions = count(partitions, "partition");
     say(global, &format!("stopping: draining connections, flushing {partitions} ..."));
     let begun = clock.monotonic();
-    let clean = tokio::select! {
-        clean = running.stop(deadline) => clean,
+    let stopped = tokio::select! {
+        stopped = running.stop(deadline) => stopped,
         () = signal() => return Ok(Exit::Interrupted),
     };
     let took = clock.monotonic().saturating_sub(begun).as_secs_f64();
-    if clean {
-        say(global, &format!("stopped cleanly in {took:.2} s"));
-        return Ok(end);
+    match stopped {
+        Stopped::Cleanly => say(global, &format!("stopped cleanly in {took:.2} s")),
+        Stopped::CutOff => say(
+            global,
+            &format!(
+                "stopped in {took:.2} s: everything is flushed, connections that did not end were cut off"
+            ),
+        ),
+        Stopped::NotFlushed => {
+            print_error(&format!(
+                "stopped in {took:.2} s with records not flushed; the next start recovers as after a crash"
+            ));
+            return Ok(Exit::Failed);
+        }
     }
-    print_error(&format!(
-        "stopped in {took:.2} s with work left undone; the next start recovers as after a crash"
-    ));
-    Ok(Exit::Failed)
+    Ok(end)
 }
 
 fn announce(global: &Global, args: &ServeArgs, running: &Running, ready_in: Duration) -> Result<(), Failure> {
@@ -207,6 +215,17 @@ pub(super) async fn signal() {
     }
 }
 
+/// How a stop went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stopped {
+    /// Every request was answered, every record flushed.
+    Cleanly,
+    /// Every record is flushed; a connection was cut off at the deadline.
+    CutOff,
+    /// Records are not flushed.
+    NotFlushed,
+}
+
 /// A broker with its door open.
 pub(super) struct Running {
     broker: Arc<Broker>,
@@ -253,14 +272,18 @@ impl Running {
         }
     }
 
-    /// Closes the door, drains, flushes. True when all of it was done within `deadline`.
-    pub(super) async fn stop(self, deadline: Duration) -> bool {
+    /// Closes the door, drains, flushes; each within `deadline`.
+    pub(super) async fn stop(self, deadline: Duration) -> Stopped {
         // Nobody listens when the door is closed already.
         let _ = self.close.send(());
         let drained = matches!(self.door.await, Ok(Ok(Serving::Drained)));
         self.housekeeping.abort();
         let flushed = self.broker.stop(deadline).await;
-        drained && flushed
+        match (flushed, drained) {
+            (false, _) => Stopped::NotFlushed,
+            (true, false) => Stopped::CutOff,
+            (true, true) => Stopped::Cleanly,
+        }
     }
 }
 

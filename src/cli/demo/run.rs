@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::machine::this_machine;
 use crate::cli::output::print;
-use crate::cli::serve::{Running, signal};
+use crate::cli::serve::{Running, Stopped, signal};
 use crate::config::{
     BrokerSettings,
     load::{Inputs, load},
@@ -36,12 +36,12 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
         reason = running.failed() => Err(Failure::failed(reason)),
     };
     // WHY: requests of the demo's own client are gone by now, so the stop has nothing to wait for.
-    let clean = tokio::select! {
-        clean = running.stop(STOP_DEADLINE) => clean,
+    let stopped = tokio::select! {
+        stopped = running.stop(STOP_DEADLINE) => stopped,
         () = signal() => return Ok(Exit::Interrupted),
     };
     let end = end?;
-    print(if clean { "stopped cleanly\n" } else { "stopped\n" })?;
+    print(if stopped == Stopped::Cleanly { "stopped cleanly\n" } else { "stopped\n" })?;
     Ok(end)
 }
 
