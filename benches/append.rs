@@ -19,48 +19,55 @@ const SEGMENT_BYTES: u64 = 1 << 30;
 /// Without a flush by batch size, with one by batches in flight.
 pub(crate) fn cases(scale: Scale) -> Vec<Case> {
     let large = if scale == Scale::Full { 1 << 20 } else { 64 << 10 };
-    let pwrite = "pwrite, growing file";
-    let flushed = "pwrite + fdatasync";
-    let shared = "64 pwrite + 1 fdatasync";
+    let write = "pwrite, growing file";
+    let write_and_sync = "pwrite + fdatasync";
+    let group = "64 pwrite + 1 fdatasync";
+    let small = 16 << 10;
     vec![
-        case("append 16 KiB, no flush", 16 << 10, append(FlushMode::Os, 64), pwrite, write(0)),
-        case("append 1 MiB, no flush", large, append(FlushMode::Os, 8), pwrite, write(0)),
-        case("append 16 KiB, flush, 1 in flight", 16 << 10, append(FlushMode::Ack, 1), flushed, write(1)),
-        case("append 16 KiB, flush, 64 in flight", 16 << 10, append(FlushMode::Ack, 64), shared, write(64)),
+        case("append 16 KiB, no flush", small, Load::new(FlushMode::Os, 1, 64), write),
+        case("append 1 MiB, no flush", large, Load::new(FlushMode::Os, 1, 8), write),
+        case("append 16 KiB, flush, 1 in flight", small, Load::new(FlushMode::Ack, 1, 1), write_and_sync),
+        case("append 64 x 16 KiB, flush, 64 in flight", small, Load::new(FlushMode::Ack, 64, 64), group),
     ]
 }
 
-type WorkOn = Box<dyn FnOnce(ValidBatch) -> Work>;
+/// How batches are sent.
+#[derive(Clone, Copy)]
+struct Load {
+    flush: FlushMode,
+    /// Batches of one operation.
+    batches: u64,
+    /// Batches that are not answered yet, at most.
+    in_flight: usize,
+}
 
-fn case(
-    name: &'static str,
-    batch_bytes: usize,
-    figure: WorkOn,
-    ceiling_name: &'static str,
-    ceiling: WorkOn,
-) -> Case {
+impl Load {
+    fn new(flush: FlushMode, batches: u64, in_flight: usize) -> Self {
+        Self { flush, batches, in_flight }
+    }
+}
+
+fn case(name: &'static str, batch_bytes: usize, load: Load, ceiling_name: &'static str) -> Case {
     let batch = batch(batch_bytes);
-    let bytes = batch.total_bytes() as u64;
-    Case { name, bytes, figure: figure(batch.clone()), ceiling_name, ceiling: ceiling(batch) }
+    let bytes = batch.total_bytes() as u64 * load.batches;
+    let ceiling = write(load, &batch);
+    Case { name, bytes, figure: append(load, batch), ceiling_name, ceiling }
 }
 
-/// Appends with at most `in_flight` batches not answered.
-fn append(flush: FlushMode, in_flight: usize) -> WorkOn {
-    Box::new(move |batch| {
-        let runtime = Builder::new_current_thread().build().expect("a runtime without drivers");
-        in_bursts(
-            batch.total_bytes() as u64,
-            move || Store::new(flush, SEGMENT_BYTES),
-            move |store, count| time(|| append_all(&runtime, store, &batch, count, in_flight)),
-        )
-    })
+fn append(load: Load, batch: ValidBatch) -> Work {
+    let runtime = Builder::new_current_thread().build().expect("a runtime without drivers");
+    in_bursts(
+        batch.total_bytes() as u64 * load.batches,
+        move || Store::new(load.flush, SEGMENT_BYTES),
+        move |store, count| time(|| append_all(&runtime, store, &batch, load, count)),
+    )
 }
 
-fn append_all(runtime: &Runtime, store: &Store, batch: &ValidBatch, count: u64, in_flight: usize) {
+fn append_all(runtime: &Runtime, store: &Store, batch: &ValidBatch, load: Load, count: u64) {
     runtime.block_on(async {
-        let mut waiting = VecDeque::with_capacity(in_flight);
-        for _ in 0..count {
-            if waiting.len() == in_flight {
+        let mut waiting = VecDeque::with_capacity(load.in_flight);
+        for _ in 0..count * load.batches {
+            if waiting.len() == load.in_flight {
                 answer(store, &mut waiting).await;
             }
             waiting.push_back(store.log.append(batch.clone()));
@@ -78,19 +85,17 @@ async fn answer(store: &Store, waiting: &mut VecDeque<Ticket>) {
     store.log.wait_high_watermark(appended.last_offset + 1).await.expect("the disk works");
 }
 
-/// Writes at the end of a growing file, with a sync after each `sync_every`; 0: none.
-fn write(sync_every: u64) -> WorkOn {
-    Box::new(move |batch| {
-        let bytes = batch.to_bytes();
-        in_bursts(bytes.len() as u64, GrowingFile::new, move |file, count| {
-            time(|| {
-                for done in 1..=count {
-                    file.write(&bytes);
-                    if sync_every > 0 && (done % sync_every == 0 || done == count) {
-                        file.file.sync_data().expect("the disk works");
-                    }
+/// Writes the same batches at the end of a growing file; with a flush, one sync for each operation.
+fn write(load: Load, batch: &ValidBatch) -> Work {
+    let bytes = batch.to_bytes();
+    in_bursts(bytes.len() as u64 * load.batches, GrowingFile::new, move |file, count| {
+        time(|| {
+            for _ in 0..count {
+                (0..load.batches).for_each(|_| file.write(&bytes));
+                if load.flush == FlushMode::Ack {
+                    file.file.sync_data().expect("the disk works");
                 }
-            })
+            }
         })
     })
 }
