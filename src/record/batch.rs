@@ -1,7 +1,7 @@
 //! Reads batches: framing, checksum, records.
 //!
 //! What is checked here holds for every batch, stored or sent. What a producer may not send is refused in
-//! [`super::validate`].
+//! [`mod@super::validate`].
 
 use std::fmt;
 

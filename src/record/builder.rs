@@ -92,7 +92,7 @@ pub(super) fn check_header_count(count: usize) -> Result<(), RecordFault> {
     }
 }
 
-/// Collects records into a batch. What it builds passes every check of [`super::validate`] that does not depend on a
+/// Collects records into a batch. What it builds passes every check of [`mod@super::validate`] that does not depend on a
 /// topic. Its buffer is kept from one batch to the next.
 #[derive(Debug)]
 pub struct BatchBuilder {

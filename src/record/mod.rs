@@ -1,7 +1,7 @@
 //! Record batches: the bytes that are sent, stored and fetched.
 //!
 //! Everything here is pure: bytes in, bytes out. Reading order: [`header`] (the format of a batch), [`iter`] (the
-//! format of a record), [`batch`] (reading), [`builder`] (writing), [`validate`] (what a producer may send),
+//! format of a record), [`batch`] (reading), [`builder`] (writing), [`mod@validate`] (what a producer may send),
 //! [`compress`] (the five codecs).
 
 pub mod batch;

@@ -1,6 +1,6 @@
 //! Writing records.
 //!
-//! Reading order: [`submit`] (items become appends, appends become answers), [`encode`] (what a topic makes of what was
+//! Reading order: [`mod@submit`] (items become appends, appends become answers), [`encode`] (what a topic makes of what was
 //! sent), [`spread`] (which partition), then what streams need: [`stream_state`] and [`answer_order`].
 
 pub mod answer_order;

@@ -1,6 +1,6 @@
 //! One segment of a log: `<base offset, 20 digits>.log` with its side files.
 //!
-//! Reading order: [`side_file`] (what side files share), [`offset_index`], [`time_index`], [`footer`], then [`file`],
+//! Reading order: [`side_file`] (what side files share), [`offset_index`], [`time_index`], [`footer`], then [`mod@file`],
 //! which puts them together.
 
 pub mod damage;
