@@ -54,7 +54,7 @@ async fn produce(broker: &Broker, topic: &str, value: &[u8]) -> Offset {
     let mut builder = BatchBuilder::new();
     builder.append(&NewRecord { timestamp: 1, key: None, value: Some(value), headers: &[] }).unwrap();
     let batch = ValidBatch::internal(&mut builder, Codec::None).unwrap();
-    let appended = partition.append(batch).await.unwrap();
+    let appended = partition.append(batch, None).await.unwrap();
     partition.committed(appended.last_offset).await.unwrap();
     appended.base_offset
 }

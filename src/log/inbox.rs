@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 use super::errors::AppendError;
+use crate::base::budget::Debit;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::record::ValidBatch;
 
@@ -71,6 +72,8 @@ impl Future for Ticket {
 #[derive(Debug)]
 pub(super) struct Append {
     pub(super) batch: ValidBatch,
+    /// The memory that its bytes take, given back when it is answered: its sender may be gone by then.
+    _debit: Option<Arc<Debit>>,
     cell: Arc<Mutex<Cell>>,
 }
 
@@ -91,9 +94,9 @@ impl Append {
 pub(super) struct Inbox(Mutex<VecDeque<Append>>);
 
 impl Inbox {
-    pub(super) fn put(&self, batch: ValidBatch) -> Ticket {
+    pub(super) fn put(&self, batch: ValidBatch, debit: Option<Arc<Debit>>) -> Ticket {
         let cell = Arc::new(Mutex::new(Cell::default()));
-        self.0.lock().push_back(Append { batch, cell: cell.clone() });
+        self.0.lock().push_back(Append { batch, _debit: debit, cell: cell.clone() });
         Ticket(cell)
     }
 

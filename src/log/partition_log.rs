@@ -19,6 +19,7 @@ use super::inbox::{Inbox, Ticket};
 use super::marks::{LogOffsets, MarkWait, Marks};
 use super::segment::Segment;
 use super::shared::Shared;
+use crate::base::budget::Debit;
 use crate::base::{LeaderEpoch, Offset, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
 use crate::env::DiskError;
@@ -121,10 +122,16 @@ impl PartitionLog {
     ///
     /// Holds: batches appended one after the other by one caller are written in that order.
     pub fn append(self: &Arc<Self>, batch: ValidBatch) -> Ticket {
+        self.append_debited(batch, None)
+    }
+
+    /// The same for a batch whose bytes were taken from a memory budget: the debit is held until the batch is answered, also when
+    /// nobody waits for the ticket any more.
+    pub fn append_debited(self: &Arc<Self>, batch: ValidBatch, debit: Option<Arc<Debit>>) -> Ticket {
         if let Some(error) = self.refusal() {
             return Ticket::resolved(Err(error));
         }
-        let ticket = self.inbox.put(batch);
+        let ticket = self.inbox.put(batch, debit);
         if self.is_slow.load(Ordering::Relaxed) && self.shared.writer_queue.put(self) {
             return ticket;
         }

@@ -312,6 +312,21 @@ fn a_failed_sync_takes_the_log_offline_and_acknowledges_nothing_past_it() {
 }
 
 #[test]
+fn a_queued_batch_keeps_its_memory_debited_though_its_sender_is_gone() {
+    let world = fresh(&TopicConfig::default());
+    let budget = crate::base::budget::Budget::new(1_000);
+    let busy = world.log.writer.lock();
+    let debit = budget.try_debit(100).map(Arc::new);
+    drop(world.log.append_debited(batch(&["v0"], ProducerFields::NONE, START_MS), debit));
+    assert_eq!(budget.used_bytes(), 100);
+    drop(busy);
+    world.log.drain();
+    assert_eq!(budget.used_bytes(), 0);
+    world.flush();
+    assert_eq!(world.read_all(0).unwrap(), expect(0..1));
+}
+
+#[test]
 fn a_torn_tail_is_set_aside_not_destroyed() {
     let config = TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() };
     let world = fresh(&config);

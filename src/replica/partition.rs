@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::base::budget::Debit;
 use crate::base::{
     LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition,
     offset::{NO_EPOCH, NO_OFFSET},
@@ -63,9 +64,9 @@ impl Partition {
     }
 
     /// Appends a validated batch. The ticket gives its offsets once it is written, which is not yet committed:
-    /// see [`Self::committed`].
-    pub fn append(&self, batch: ValidBatch) -> Ticket {
-        self.log.append(batch)
+    /// see [`Self::committed`]. `debit` is the memory that the batch takes, held until it is answered.
+    pub fn append(&self, batch: ValidBatch, debit: Option<Arc<Debit>>) -> Ticket {
+        self.log.append_debited(batch, debit)
     }
 
     /// Resolves when the record at `last_offset` is committed: on every in-sync replica, as durable as the topic asks.

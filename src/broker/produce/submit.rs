@@ -32,7 +32,7 @@ pub struct Submitted {
     broker: Arc<Broker>,
     acks: Acks,
     parts: Vec<Part>,
-    _debit: Option<Debit>,
+    _debit: Option<Arc<Debit>>,
 }
 
 /// What one item gave to one partition.
@@ -78,11 +78,12 @@ pub async fn submit(
     stream: Option<&mut StreamState>,
 ) -> Submitted {
     let size_bytes: usize = items.iter().map(|item| item.size_bytes).sum();
-    let debit = broker.budget().try_debit(size_bytes as u64);
+    let debit = broker.budget().try_debit(size_bytes as u64).map(Arc::new);
     let now_ms = broker.env().clock.now_ms();
-    let mut submitter = Submitter { broker, acks, now_ms, stream, parts: Vec::with_capacity(items.len()) };
+    let parts = Vec::with_capacity(items.len());
+    let mut submitter = Submitter { broker, acks, now_ms, stream, parts, debit: debit.clone() };
     for (index, item) in items.into_iter().enumerate() {
-        submitter.take(index, item, debit.is_some()).await;
+        submitter.take(index, item).await;
     }
     let parts = submitter.parts;
     Submitted { broker: broker.clone(), acks, parts, _debit: debit }
@@ -94,15 +95,17 @@ struct Submitter<'a> {
     now_ms: Timestamp,
     stream: Option<&'a mut StreamState>,
     parts: Vec<Part>,
+    /// `None`: there is no budget for the request.
+    debit: Option<Arc<Debit>>,
 }
 
 impl Submitter<'_> {
-    async fn take(&mut self, item_index: usize, item: ProduceItem, has_budget: bool) {
+    async fn take(&mut self, item_index: usize, item: ProduceItem) {
         let ProduceItem { topic, partition, payload, topic_id, .. } = item;
         let is_guarded = self.acks != Acks::None && !has_producer(&payload);
         let target = Target { item_index, topic, topic_id, is_guarded };
         let taken = match self.admit(&target, partition).await {
-            Ok(()) if !has_budget => Err(throttled()),
+            Ok(()) if self.debit.is_none() => Err(throttled()),
             Ok(()) => self.append_item(&target, partition, payload).await,
             Err(error) => Err(error),
         };
@@ -207,7 +210,7 @@ impl Submitter<'_> {
     fn append(&mut self, target: &Target, partition: Arc<Partition>, indexes: Vec<u32>, batch: ValidBatch) {
         let mut answer = target.answer(Some(partition.id().partition), indexes);
         answer.record_count = batch.record_count();
-        let mut ticket = partition.append(batch);
+        let mut ticket = partition.append(batch, self.debit.clone());
         let append = match (&mut ticket).now_or_never() {
             Some(Ok(appended)) => Append::Written(appended),
             Some(Err(error)) => {
