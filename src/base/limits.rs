@@ -56,6 +56,10 @@ pub const SLOW_APPEND_MICROS: u64 = 1_000;
 /// Batches of one producer that stay known for duplicate detection (Kafka's number).
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
 
+/// Producers of one log that stay known: about 8 MiB; beyond it the ones that wrote longest ago are forgotten, whatever ids
+/// clients make up.
+pub const PRODUCERS_KEPT: usize = 50_000;
+
 /// Producer ids that one metadata command reserves.
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::errors::AppendError;
 use crate::base::Offset;
-use crate::base::limits::PRODUCER_BATCHES_KEPT;
+use crate::base::limits::{PRODUCER_BATCHES_KEPT, PRODUCERS_KEPT};
 use crate::record::BatchHeader;
 
 /// A stored batch of a producer.
@@ -121,7 +121,24 @@ impl ProducerState {
         let offset_delta = header.last_offset_delta;
         after.push(StoredBatch { last_sequence: header.last_sequence(), offset_delta, last_offset });
         self.producers.insert(header.producer_id, after);
+        if self.producers.len() > PRODUCERS_KEPT {
+            self.forget_oldest();
+        }
         Some((header.producer_id, before))
+    }
+
+    /// Forgets the tenth that wrote longest ago. Cost: one pass, once for many batches.
+    fn forget_oldest(&mut self) {
+        let mut last_offsets: Vec<Offset> = self
+            .producers
+            .values()
+            .filter_map(|producer| producer.batches().last())
+            .map(|last| last.last_offset)
+            .collect();
+        let tenth = last_offsets.len() / 10;
+        let (_, oldest_kept, _) = last_offsets.select_nth_unstable(tenth);
+        let oldest_kept = *oldest_kept;
+        self.forget_below(oldest_kept);
     }
 
     /// Takes a note back; the latest first.
@@ -255,6 +272,18 @@ mod tests {
         let again = state.check(&batch(0, i32::MAX - 1, 2)).expect("known");
         assert_eq!(again, Sequenced::Duplicate { base_offset: 0, last_offset: 1 });
         assert!(state.check(&batch(0, 4, 1)).is_err());
+    }
+
+    #[test]
+    fn made_up_ids_push_out_only_the_oldest() {
+        let mut state = ProducerState::default();
+        for id in 0..3 * PRODUCERS_KEPT as i64 {
+            let _ = state.note(&BatchHeader { producer_id: id, ..batch(0, 0, 1) }, id);
+            assert!(state.len() <= PRODUCERS_KEPT);
+        }
+        let newest = 3 * PRODUCERS_KEPT as i64 - 1;
+        let again = state.check(&BatchHeader { producer_id: newest, ..batch(0, 0, 1) });
+        assert!(matches!(again, Ok(Sequenced::Duplicate { .. })));
     }
 
     #[test]
