@@ -85,10 +85,17 @@ impl PartitionLog {
 
     /// Answers what is in the inbox of a closed log.
     pub(super) fn drain_closed(&self) {
-        let _writer = self.writer.lock();
-        let mut taken = Vec::new();
-        self.inbox.take(usize::MAX, &mut taken);
-        taken.into_iter().for_each(|append| append.resolve(Err(AppendError::Closed)));
+        loop {
+            let writer = self.writer.lock();
+            let mut taken = Vec::new();
+            self.inbox.take(usize::MAX, &mut taken);
+            taken.into_iter().for_each(|append| append.resolve(Err(AppendError::Closed)));
+            drop(writer);
+            // An append that came meanwhile found the log taken and trusts its holder to look again.
+            if self.inbox.is_empty() {
+                return;
+            }
+        }
     }
 }
 
@@ -120,7 +127,9 @@ impl Writer {
     /// Gives a batch its offset, or answers it when it is no new batch.
     fn stage(&mut self, log: &PartitionLog, mut append: Append, group: &mut Group) {
         let header = *append.batch.header();
-        match self.producers.check(&header) {
+        // Before anything was removed from the log no producer can have been forgotten with its records.
+        let may_be_forgotten = log.offsets().log_start > 0;
+        match self.producers.check(&header, may_be_forgotten) {
             Err(error) => append.resolve(Err(error)),
             Ok(Sequenced::Duplicate { base_offset, last_offset }) => {
                 let append_time = None;

@@ -66,6 +66,10 @@ impl PartitionLog {
             }
             count += 1;
         }
+        // What is not acknowledged yet is not old.
+        let high_watermark = self.offsets().high_watermark;
+        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([writer.tally.end_offset]);
+        let count = count.min(ends.take_while(|end| *end <= high_watermark).count());
         self.remove_front(&mut writer, count)
     }
 
@@ -118,6 +122,7 @@ impl PartitionLog {
         let segments = self.segments.load_full();
         let (gone, kept) = segments.split_at(count);
         let log_start = kept[0].base_offset();
+        gone.iter().for_each(|segment| segment.mark_removed());
         for segment in gone {
             for ending in ENDINGS {
                 remove_if_there(disk, &segment.path(ending))?;

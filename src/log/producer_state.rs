@@ -69,6 +69,8 @@ pub enum Sequenced {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ProducerState {
     producers: HashMap<i64, Producer>,
+    /// Whether any producer was pushed out by newer ones in this run.
+    has_forgotten: bool,
 }
 
 /// How far sequence `b` lies after `a`, counting modulo 2³¹; negative when before.
@@ -79,23 +81,26 @@ fn distance(a: i32, b: i32) -> i32 {
 
 impl ProducerState {
     /// Says what a batch is. Batches without producer id always follow. Changes nothing.
-    pub fn check(&self, header: &BatchHeader) -> Result<Sequenced, AppendError> {
+    /// `may_be_forgotten`: whether a producer that is unknown may have written before.
+    pub fn check(&self, header: &BatchHeader, may_be_forgotten: bool) -> Result<Sequenced, AppendError> {
         if !header.has_producer() {
             return Ok(Sequenced::Next);
-        }
-        let Some(producer) = self.producers.get(&header.producer_id) else {
-            // WHY: a producer that is unknown here may have been forgotten with its records; it starts where it likes.
-            return Ok(Sequenced::Next);
-        };
-        if header.producer_epoch < producer.epoch {
-            let current_epoch = producer.epoch;
-            return Err(AppendError::ProducerFenced { producer_id: header.producer_id, current_epoch });
         }
         let gap = |expected| AppendError::OutOfOrderSequence {
             producer_id: header.producer_id,
             expected,
             got: header.base_sequence,
         };
+        let Some(producer) = self.producers.get(&header.producer_id) else {
+            // WHY: one that was forgotten with its records goes on where it was. A new one that does not begin at 0 had an earlier
+            // batch refused; were this one stored, the retry of that one would be taken for a duplicate.
+            let may_follow = header.base_sequence == 0 || may_be_forgotten || self.has_forgotten;
+            return if may_follow { Ok(Sequenced::Next) } else { Err(gap(0)) };
+        };
+        if header.producer_epoch < producer.epoch {
+            let current_epoch = producer.epoch;
+            return Err(AppendError::ProducerFenced { producer_id: header.producer_id, current_epoch });
+        }
         if header.producer_epoch > producer.epoch {
             return if header.base_sequence == 0 { Ok(Sequenced::Next) } else { Err(gap(0)) };
         }
@@ -107,7 +112,7 @@ impl ProducerState {
         if distance(newest.last_sequence, header.last_sequence()) > 0 {
             return Err(gap(expected));
         }
-        Ok(find_duplicate(producer, header))
+        find_duplicate(producer, header).ok_or_else(|| gap(expected))
     }
 
     /// Notes a stored batch, and returns what was known of its producer before, for [`ProducerState::undo`].
@@ -138,6 +143,7 @@ impl ProducerState {
         let tenth = last_offsets.len() / 10;
         let (_, oldest_kept, _) = last_offsets.select_nth_unstable(tenth);
         let oldest_kept = *oldest_kept;
+        self.has_forgotten = true;
         self.forget_below(oldest_kept);
     }
 
@@ -206,20 +212,26 @@ impl ProducerState {
             }
             producers.insert(id, producer);
         }
-        Some(Self { producers })
+        Some(Self { producers, has_forgotten: false })
     }
 }
 
-/// A batch whose last sequence is not above the newest stored one: it was stored, if it does not merely overlap.
-fn find_duplicate(producer: &Producer, header: &BatchHeader) -> Sequenced {
+/// A batch whose last sequence is not above the newest stored one. It was stored when it is one of the batches still known, or when it lies
+/// before the oldest of as many as are ever kept; `None` when nothing proves that it was.
+fn find_duplicate(producer: &Producer, header: &BatchHeader) -> Option<Sequenced> {
     let same = |batch: &&StoredBatch| {
         batch.last_sequence == header.last_sequence() && batch.offset_delta == header.last_offset_delta
     };
     if let Some(batch) = producer.batches().iter().find(same) {
-        return Sequenced::Duplicate { base_offset: batch.base_offset(), last_offset: batch.last_offset };
+        return Some(Sequenced::Duplicate {
+            base_offset: batch.base_offset(),
+            last_offset: batch.last_offset,
+        });
     }
     let oldest = producer.batches()[0];
-    Sequenced::Duplicate { base_offset: -1, last_offset: oldest.last_offset }
+    let is_older = distance(oldest.last_sequence, header.last_sequence()) < 0;
+    let is_full = producer.batches().len() == PRODUCER_BATCHES_KEPT;
+    (is_older && is_full).then_some(Sequenced::Duplicate { base_offset: -1, last_offset: oldest.last_offset })
 }
 
 #[cfg(test)]
@@ -237,7 +249,7 @@ mod tests {
     }
 
     fn stored(state: &mut ProducerState, header: &BatchHeader, last_offset: Offset) {
-        assert_eq!(state.check(header).expect("follows"), Sequenced::Next);
+        assert_eq!(state.check(header, true).expect("follows"), Sequenced::Next);
         let _ = state.note(header, last_offset);
     }
 
@@ -248,20 +260,32 @@ mod tests {
             stored(&mut state, &batch(1, n * 10, 10), i64::from(n) * 10 + 9);
         }
         let duplicate = |base_offset, last_offset| Sequenced::Duplicate { base_offset, last_offset };
-        assert_eq!(state.check(&batch(1, 60, 10)).expect("known"), duplicate(60, 69));
-        assert_eq!(state.check(&batch(1, 20, 10)).expect("known"), duplicate(20, 29));
-        assert_eq!(state.check(&batch(1, 10, 10)).expect("older than five"), duplicate(-1, 29));
+        assert_eq!(state.check(&batch(1, 60, 10), true).expect("known"), duplicate(60, 69));
+        assert_eq!(state.check(&batch(1, 20, 10), true).expect("known"), duplicate(20, 29));
+        assert_eq!(state.check(&batch(1, 10, 10), true).expect("older than five"), duplicate(-1, 29));
         assert!(matches!(
-            state.check(&batch(1, 80, 10)),
+            state.check(&batch(1, 80, 10), true),
             Err(AppendError::OutOfOrderSequence { expected: 70, .. })
         ));
-        assert!(matches!(state.check(&batch(1, 65, 10)), Err(AppendError::OutOfOrderSequence { .. })));
+        assert!(matches!(state.check(&batch(1, 65, 10), true), Err(AppendError::OutOfOrderSequence { .. })));
         assert!(matches!(
-            state.check(&batch(0, 70, 1)),
+            state.check(&batch(0, 70, 1), true),
             Err(AppendError::ProducerFenced { current_epoch: 1, .. })
         ));
-        assert!(state.check(&batch(2, 5, 1)).is_err());
-        assert_eq!(state.check(&batch(2, 0, 1)).expect("new epoch"), Sequenced::Next);
+        assert!(state.check(&batch(2, 5, 1), true).is_err());
+        assert_eq!(state.check(&batch(2, 0, 1), true).expect("new epoch"), Sequenced::Next);
+    }
+
+    #[test]
+    fn a_new_producer_begins_at_0_and_what_was_refused_is_no_duplicate() {
+        let mut state = ProducerState::default();
+        assert!(matches!(
+            state.check(&batch(0, 1, 1), false),
+            Err(AppendError::OutOfOrderSequence { expected: 0, .. })
+        ));
+        assert_eq!(state.check(&batch(0, 1, 1), true).expect("forgotten"), Sequenced::Next);
+        let _ = state.note(&batch(0, 1, 1), 0);
+        assert!(state.check(&batch(0, 0, 1), true).is_err(), "sequence 0 was never stored");
     }
 
     #[test]
@@ -269,9 +293,9 @@ mod tests {
         let mut state = ProducerState::default();
         stored(&mut state, &batch(0, i32::MAX - 1, 2), 1);
         stored(&mut state, &batch(0, 0, 3), 4);
-        let again = state.check(&batch(0, i32::MAX - 1, 2)).expect("known");
+        let again = state.check(&batch(0, i32::MAX - 1, 2), true).expect("known");
         assert_eq!(again, Sequenced::Duplicate { base_offset: 0, last_offset: 1 });
-        assert!(state.check(&batch(0, 4, 1)).is_err());
+        assert!(state.check(&batch(0, 4, 1), true).is_err());
     }
 
     #[test]
@@ -282,7 +306,7 @@ mod tests {
             assert!(state.len() <= PRODUCERS_KEPT);
         }
         let newest = 3 * PRODUCERS_KEPT as i64 - 1;
-        let again = state.check(&BatchHeader { producer_id: newest, ..batch(0, 0, 1) });
+        let again = state.check(&BatchHeader { producer_id: newest, ..batch(0, 0, 1) }, true);
         assert!(matches!(again, Ok(Sequenced::Duplicate { .. })));
     }
 

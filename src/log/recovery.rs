@@ -190,11 +190,17 @@ impl Recovery<'_> {
         let Some(index) = OffsetIndex::open_active(segment.side_file("index"), id, position)? else {
             return Ok(None);
         };
-        let entry = index.last_entry();
-        let Some(time) = TimeIndex::open(segment.side_file("timeindex"), id, entry.offset)? else {
+        let end_offset = index.last_entry().offset;
+        let Some(time) = TimeIndex::open(segment.side_file("timeindex"), id, end_offset)? else {
             return Ok(None);
         };
+        // What only one of the two knows is walked again: else the maximum of the times would be too low from there on.
         let before = time.last().unwrap_or((NO_TIMESTAMP, file.base_offset));
+        index.cut_to_offset(before.1);
+        let entry = index.last_entry();
+        if entry.offset != before.1 {
+            return Ok(None);
+        }
         let mut tally = Tally::at_entry(&entry, index.created_ms(), before);
         tally.last_append_ms = file.modified_ms.max(index.created_ms());
         index.cut(entry.position)?;

@@ -117,8 +117,7 @@ impl Committer {
             return;
         }
         for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
-            job.failed =
-                job.capture.segments.iter().find_map(|segment| sync_segment(&job.log, segment).err());
+            job.failed = job.capture.segments.iter().find_map(|segment| sync_segment(segment).err());
         }
     }
 
@@ -225,10 +224,10 @@ fn persist_indexes(jobs: &mut [Job]) {
     }
 }
 
-fn sync_segment(log: &PartitionLog, segment: &Arc<Segment>) -> DiskResult<()> {
+fn sync_segment(segment: &Segment) -> DiskResult<()> {
     match segment.log().sync() {
         // Retention or a trim removed the segment meanwhile.
-        Err(error) if error.kind == DiskErrorKind::NotFound && !log.holds(segment) => Ok(()),
+        Err(error) if error.kind == DiskErrorKind::NotFound && segment.is_removed() => Ok(()),
         other => other,
     }
 }

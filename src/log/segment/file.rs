@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -44,6 +44,7 @@ pub struct Segment {
     len: AtomicU64,
     /// One past the last offset that readers may use.
     end_offset: AtomicI64,
+    is_removed: AtomicBool,
     side: RwLock<Option<Arc<Side>>>,
     /// Bit n: interval n fits its CRC.
     checked: Mutex<Vec<u64>>,
@@ -68,6 +69,7 @@ impl Segment {
             log,
             len: AtomicU64::new(len),
             end_offset: AtomicI64::new(end_offset),
+            is_removed: AtomicBool::new(false),
             side: RwLock::new(None),
             checked: Mutex::new(Vec::new()),
         }
@@ -134,6 +136,16 @@ impl Segment {
     pub fn publish(&self, len: u64, end_offset: Offset) {
         self.len.store(len, Ordering::Release);
         self.end_offset.store(end_offset, Ordering::Release);
+    }
+
+    /// Notes that its files are about to be unlinked: that they are missing is no failure from now on.
+    pub fn mark_removed(&self) {
+        self.is_removed.store(true, Ordering::Release);
+    }
+
+    /// Whether its files may be gone.
+    pub fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Acquire)
     }
 
     /// Offsets of the segment stay below this: an index holds them in 31 bits.
