@@ -193,3 +193,11 @@ pub fn write_full_at(file: &dyn File, bytes: &[u8], position: u64) -> DiskResult
     }
     Ok(())
 }
+
+/// Removes a file when it is there.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -13,9 +13,9 @@ use super::partition_log::PartitionLog;
 use super::recovery::snapshot_offsets;
 use super::retention::{expired_by_size, is_expired};
 use super::segment::Segment;
-use super::segment::file::{ENDINGS, file_name, remove_if_there};
+use super::segment::file::{ENDINGS, file_name};
 use crate::base::{Offset, Timestamp};
-use crate::env::disk::DiskResult;
+use crate::env::disk::{DiskResult, remove_if_there};
 
 impl PartitionLog {
     /// Whether the segment still belongs to the log.

@@ -16,7 +16,7 @@ use super::flush::journal::DurablePoint;
 use super::partition_log::{LogSpec, Recovered};
 use super::producer_state::ProducerState;
 use super::segment::Segment;
-use super::segment::file::{Side, file_name, read_log, remove_if_there};
+use super::segment::file::{Side, file_name, read_log};
 use super::segment::offset_index::OffsetIndex;
 use super::segment::scan::{Scan, ScanPoint};
 use super::segment::side_file::SegmentId;
@@ -27,7 +27,7 @@ use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::offset::NO_EPOCH;
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
-use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, write_full_at};
+use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, remove_if_there, write_full_at};
 
 pub(super) const EPOCHS_FILE: &str = "leader-epochs";
 pub(super) const EPOCHS_KIND: FileKind = FileKind { magic: *b"WEIREPOC", version: 1 };

@@ -14,7 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, write_full_at};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there, write_full_at};
 use crate::env::{Disk, DiskError, File};
 
 const FIXED_BYTES: usize = 18;
@@ -91,11 +91,7 @@ pub fn write_unsynced(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8])
 
 fn write_aside(disk: &dyn Disk, path: &Path, kind: FileKind, body: &[u8]) -> DiskResult<Arc<dyn File>> {
     let temporary = path.with_extension("tmp");
-    match disk.remove_file(&temporary) {
-        Ok(()) => {}
-        Err(error) if error.kind == DiskErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+    remove_if_there(disk, &temporary)?;
     let file = disk.open(&temporary, OpenMode::CreateNew)?;
     write_full_at(&*file, &encode(kind, body), 0)?;
     Ok(file)

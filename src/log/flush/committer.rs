@@ -17,11 +17,11 @@ use super::unsynced::Capture;
 use crate::base::limits::{JOURNAL_SYNC_MS, SYNCFS_FILES_MIN};
 use crate::base::{Offset, TopicPartition};
 use crate::config::FlushMode;
-use crate::env::disk::{DiskErrorKind, DiskResult};
+use crate::env::disk::{DiskErrorKind, DiskResult, remove_if_there};
 use crate::env::{Disk, DiskError};
 use crate::log::partition_log::PartitionLog;
 use crate::log::recovery::{SNAPSHOT_KIND, snapshot_offsets};
-use crate::log::segment::file::{Side, file_name, remove_if_there};
+use crate::log::segment::file::{Side, file_name};
 use crate::log::segment::{Footer, Segment};
 use crate::log::shared::Shared;
 

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{BytePosition, Offset, TopicId, TopicPartition};
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, write_full_at};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there, write_full_at};
 use crate::env::{Disk, File};
 
 /// Bytes of a slot.
@@ -364,10 +364,7 @@ fn temporary_path(path: &Path) -> PathBuf {
 /// Makes an empty journal file of two halves beside `path`; its name is given when its first half is durable.
 fn create(disk: &dyn Disk, path: &Path, half_slots: u32) -> DiskResult<Arc<dyn File>> {
     let temporary = temporary_path(path);
-    match disk.remove_file(&temporary) {
-        Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(disk, &temporary)?;
     let file = disk.open(&temporary, OpenMode::CreateNew)?;
     // WHY: zeros are written, not left as a hole, so that a full disk can't refuse a point later.
     let zeros = vec![0u8; half_slots as usize * SLOT_BYTES];

@@ -20,7 +20,7 @@ use super::time_index::TimeIndex;
 use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset, Timestamp};
 use crate::env::Disk;
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there};
 use crate::env::files::{CachedFile, FileCache};
 
 /// The side files of an open segment.
@@ -314,14 +314,6 @@ fn not_found_is_none<T>(result: DiskResult<T>) -> DiskResult<Option<T>> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind == DiskErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// Removes a file when it is there.
-pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
-    match disk.remove_file(path) {
-        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 
