@@ -185,6 +185,31 @@ pub fn read_full_at(file: &dyn File, buffer: &mut [u8], position: u64) -> DiskRe
     Ok(done)
 }
 
+/// Whether a read may wait for the device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// No: the caller is on a shard, and asks again off it.
+    Never,
+    /// Yes: the caller is off the shard.
+    Allowed,
+}
+
+/// Fills `buffer` like [`read_full_at`]; `None` when that would have to wait for the device and may not.
+pub fn read_full(file: &dyn File, buffer: &mut [u8], position: u64, wait: Wait) -> DiskResult<Option<usize>> {
+    if wait == Wait::Allowed {
+        return read_full_at(file, buffer, position).map(Some);
+    }
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at_nowait(&mut buffer[done..], position + done as u64)? {
+            None => return Ok(None),
+            Some(0) => break,
+            Some(count) => done += count,
+        }
+    }
+    Ok(Some(done))
+}
+
 /// Writes all of `bytes` at `position`, however short the single writes are.
 pub fn write_full_at(file: &dyn File, bytes: &[u8], position: u64) -> DiskResult<()> {
     let mut done = 0;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::segment::offset_index::LookupError;
 use crate::base::Offset;
 use crate::env::DiskError;
 
@@ -105,6 +106,16 @@ impl std::error::Error for ReadError {}
 impl From<DiskError> for ReadError {
     fn from(error: DiskError) -> Self {
         Self::Disk(error)
+    }
+}
+
+impl From<LookupError> for ReadError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            // Who may wait makes the index anew.
+            LookupError::WouldBlock | LookupError::Broken => Self::WouldBlock,
+            LookupError::Disk(error) => Self::Disk(error),
+        }
     }
 }
 

@@ -219,6 +219,7 @@ impl PartitionLog {
         self.is_closed.store(true, Ordering::Release);
         self.marks.end(AppendError::Closed);
         self.drain_closed();
+        self.segments.load().iter().for_each(|segment| segment.mark_removed());
     }
 
     pub(super) fn check_readable(&self) -> Result<(), ReadError> {

@@ -8,23 +8,15 @@ use bytes::Bytes;
 use super::errors::ReadError;
 use super::partition_log::PartitionLog;
 use super::segment::Segment;
-use super::segment::file::Side;
-use super::segment::offset_index::Interval;
+use super::segment::offset_index::{Interval, LookupError, OffsetIndex};
 use super::segment::scan::DamagedSpan;
 use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES};
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
-use crate::env::disk::{DiskErrorKind, DiskResult, read_full_at};
+use crate::env::DiskError;
+pub use crate::env::disk::Wait;
+use crate::env::disk::{DiskErrorKind, read_full};
 use crate::record::{BatchHeader, RecordBatch};
-
-/// Whether a read may wait for the device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wait {
-    /// No: [`ReadError::WouldBlock`] instead.
-    Never,
-    /// Yes: the caller is off the shard.
-    Allowed,
-}
 
 /// Whole stored batches, back to back; empty at the end. The first may begin below the asked offset.
 #[derive(Clone, Debug)]
@@ -94,7 +86,10 @@ impl PartitionLog {
                 // Nothing but damage leaves a gap between segments of a log that is not compacted.
                 return Err(ReadError::Damaged { first: end_before.max(from), end: segment.base_offset() });
             }
-            let found = match self.read_segment(segment, from, until, max_bytes, wait) {
+            let found = self.read_segment(segment, from, until, max_bytes, wait);
+            // A log that was closed meanwhile may have lost its folder to another one of the same name.
+            self.check_readable()?;
+            let found = match found {
                 Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
                     // Retention removed the segment under the reader.
                     let start = segment.end_offset();
@@ -121,28 +116,12 @@ impl PartitionLog {
     ) -> Result<LogSlice, ReadError> {
         let nothing = LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None };
         let from_here = from.max(segment.base_offset());
-        let mut side = match (segment.side_if_open(), wait) {
-            (Some(side), _) => side,
-            (None, Wait::Never) => return Err(ReadError::WouldBlock),
-            (None, Wait::Allowed) => segment.side(self.shared.disk())?,
-        };
-        let mut interval = match (side.index.interval_of(from_here)?, wait) {
-            (Some(interval), _) => interval,
-            (None, Wait::Never) => return Err(ReadError::WouldBlock),
-            (None, Wait::Allowed) => {
-                // An entry failed its check: the index is made anew, and is no reason to call the log damaged.
-                side = segment.rebuild(self.shared.disk())?;
-                let found = side.index.interval_of(from_here)?;
-                found.unwrap_or(Interval {
-                    number: 0,
-                    first_offset: segment.base_offset(),
-                    start: 0,
-                    end: None,
-                })
-            }
-        };
+        // An interval more, as the offset may lie at the end of the first.
+        let run_bytes = max_bytes as u64 + INDEX_INTERVAL_BYTES;
+        let mut intervals =
+            self.look_up(segment, wait, |index| index.intervals_of(from_here, run_bytes, wait))?;
         loop {
-            let run = self.read_run(segment, &side, &interval, max_bytes, wait)?;
+            let run = read_run(segment, &intervals, wait)?;
             match walk(&run, from_here, until, max_bytes)? {
                 Walked::Taken(range, next_offset, leader_epoch) => {
                     let bytes = Bytes::from(run.bytes).slice(range);
@@ -152,39 +131,36 @@ impl PartitionLog {
                 Walked::Beyond => {}
             }
             // The run may end before the batch with the offset when offsets between are gone.
-            match side.index.interval_at(run.start + run.bytes.len() as u64)? {
-                Some(next) if next.start > interval.start && next.start < segment.len() => interval = next,
-                _ => return Ok(nothing),
+            let end = run.start + run.bytes.len() as u64;
+            let next = self.look_up(segment, wait, |index| index.intervals_at(end, run_bytes, wait))?;
+            if next[0].start <= intervals[0].start || next[0].start >= segment.len() {
+                return Ok(nothing);
             }
+            intervals = next;
         }
     }
 
-    /// Reads from the start of `interval` on, up to the interval boundary at or after `max_bytes`, and checks what is new.
-    fn read_run(
+    /// Asks the index of a segment, which is opened or made anew when need be.
+    fn look_up(
         &self,
         segment: &Segment,
-        side: &Side,
-        interval: &Interval,
-        max_bytes: usize,
         wait: Wait,
-    ) -> Result<Run, ReadError> {
-        let len = segment.len();
-        let mut intervals = vec![*interval];
-        let wanted = interval.start + max_bytes as u64 + INDEX_INTERVAL_BYTES;
-        let mut end = interval.end.map_or(len, |end| end.position);
-        while end < wanted && end < len {
-            let Some(next) = side.index.interval(intervals[intervals.len() - 1].number + 1)? else { break };
-            end = next.end.map_or(len, |end| end.position);
-            intervals.push(next);
+        ask: impl Fn(&OffsetIndex) -> Result<Vec<Interval>, LookupError>,
+    ) -> Result<Vec<Interval>, ReadError> {
+        let side = match (segment.side_if_open(), wait) {
+            (Some(side), _) => side,
+            (None, Wait::Never) => return Err(ReadError::WouldBlock),
+            (None, Wait::Allowed) => segment.side(self.shared.disk())?,
+        };
+        match (ask(&side.index), wait) {
+            // Made anew, and no reason to call the log damaged.
+            (Err(LookupError::Broken), Wait::Allowed) => {
+                let side = segment.rebuild(self.shared.disk(), &side)?;
+                ask(&side.index).map_err(|_| ReadError::Disk(unreadable(segment)))
+            }
+            (Err(LookupError::Broken), Wait::Never) => Err(ReadError::WouldBlock),
+            (found, _) => found.map_err(ReadError::from),
         }
-        let bytes = read_bytes(segment, interval.start, end.min(len).saturating_sub(interval.start), wait)?;
-        let within = |position: BytePosition| ((position - interval.start) as usize).min(bytes.len());
-        let mut damage = Vec::new();
-        for each in &intervals {
-            let end = each.end.map_or(len, |end| end.position);
-            damage.extend(segment.check_interval(each, &bytes[within(each.start)..within(end)]));
-        }
-        Ok(Run { start: interval.start, bytes, damage })
     }
 
     /// The first record with a timestamp of at least `at` below the high watermark. May block; memory: one batch.
@@ -294,6 +270,30 @@ fn first_record_at(bytes: &Bytes, from: Offset, at: Timestamp) -> Result<Option<
     Ok(None)
 }
 
+/// An index that fails its checks right after it was made.
+fn unreadable(segment: &Segment) -> DiskError {
+    DiskError {
+        kind: DiskErrorKind::Io,
+        operation: "read",
+        path: segment.path("index"),
+        detail: "the disk does not give back what was just written".to_owned(),
+    }
+}
+
+/// Reads intervals that follow one another, and checks what is new.
+fn read_run(segment: &Segment, intervals: &[Interval], wait: Wait) -> Result<Run, ReadError> {
+    let len = segment.len();
+    let start = intervals[0].start;
+    let end_of = |interval: &Interval| interval.end.map_or(len, |end| end.position).min(len);
+    let bytes =
+        read_bytes(segment, start, end_of(&intervals[intervals.len() - 1]).saturating_sub(start), wait)?;
+    let within = |position: BytePosition| (position.saturating_sub(start) as usize).min(bytes.len());
+    let check =
+        |each: &Interval| segment.check_interval(each, &bytes[within(each.start)..within(end_of(each))]);
+    let damage = intervals.iter().flat_map(check).collect();
+    Ok(Run { start, bytes, damage })
+}
+
 fn read_bytes(
     segment: &Segment,
     position: BytePosition,
@@ -302,28 +302,9 @@ fn read_bytes(
 ) -> Result<Vec<u8>, ReadError> {
     let file = segment.log().get()?;
     let mut bytes = vec![0u8; count as usize];
-    let got = match wait {
-        Wait::Allowed => read_full_at(&*file, &mut bytes, position)?,
-        Wait::Never => read_without_waiting(&*file, &mut bytes, position)?.ok_or(ReadError::WouldBlock)?,
-    };
+    let got = read_full(&*file, &mut bytes, position, wait)?.ok_or(ReadError::WouldBlock)?;
     bytes.truncate(got);
     Ok(bytes)
-}
-
-fn read_without_waiting(
-    file: &dyn crate::env::File,
-    buffer: &mut [u8],
-    position: BytePosition,
-) -> DiskResult<Option<usize>> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at_nowait(&mut buffer[done..], position + done as u64)? {
-            None => return Ok(None),
-            Some(0) => break,
-            Some(count) => done += count,
-        }
-    }
-    Ok(Some(done))
 }
 
 /// What a run has for a reader.

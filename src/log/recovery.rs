@@ -17,7 +17,7 @@ use super::partition_log::{LogSpec, Recovered};
 use super::producer_state::ProducerState;
 use super::segment::Segment;
 use super::segment::file::{Side, file_name, read_log};
-use super::segment::offset_index::OffsetIndex;
+use super::segment::offset_index::{LookupError, OffsetIndex};
 use super::segment::scan::{Scan, ScanPoint};
 use super::segment::side_file::SegmentId;
 use super::segment::tally::Tally;
@@ -27,7 +27,9 @@ use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::offset::NO_EPOCH;
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
-use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, remove_if_there, write_full_at};
+use crate::env::disk::{
+    DiskErrorKind, DiskResult, EntryKind, OpenMode, Wait, remove_if_there, write_full_at,
+};
 
 pub(super) const EPOCHS_FILE: &str = "leader-epochs";
 pub(super) const EPOCHS_KIND: FileKind = FileKind { magic: *b"WEIREPOC", version: 1 };
@@ -494,9 +496,12 @@ impl Recovery<'_> {
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
         for segment in segments[first..].iter().filter(|_| from < until) {
             let side = segment.side(self.shared.disk())?;
-            let near = side.index.interval_of(from.max(segment.base_offset()))?;
-            let (position, offset) =
-                near.map_or((0, segment.base_offset()), |at| (at.start, at.first_offset));
+            let from_here = from.max(segment.base_offset());
+            let (position, offset) = match side.index.intervals_of(from_here, 0, Wait::Allowed) {
+                Ok(near) => (near[0].start, near[0].first_offset),
+                Err(LookupError::Disk(error)) => return Err(error.into()),
+                Err(_) => (0, segment.base_offset()),
+            };
             let file = segment.log().get()?;
             let start = ScanPoint { position, offset, epoch: NO_EPOCH };
             let mut scan = Scan::new(&*file, start, segment.len(), segment.offset_limit());

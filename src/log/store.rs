@@ -99,21 +99,20 @@ impl LogStore {
             flushed: writer.tally.end_offset,
             clean_crc: None,
         };
-        {
-            let mut journal = self.committer.journal().lock();
-            journal.note(&[(id, noted)])?;
-            if point.is_none() {
-                // A log that the journal does not name can't be told from one whose point was lost.
-                journal.sync()?;
-            }
-        }
         let log = PartitionLog::new(self.shared.clone(), spec, recovered);
+        // Held over the note, so that a stop either lists this log or has begun: nothing is noted behind `clean`.
         let mut logs = self.logs.lock();
         if self.is_stopping.load(Ordering::Acquire) {
-            // The stop has listed the logs already: this one takes no append and leaves its point as it is.
             log.close();
             return Ok(log);
         }
+        let mut journal = self.committer.journal().lock();
+        journal.note(&[(id, noted)])?;
+        if point.is_none() {
+            // A log that the journal does not name can't be told from one whose point was lost.
+            journal.sync()?;
+        }
+        drop(journal);
         Ok(logs.entry(id).or_insert(log).clone())
     }
 

@@ -492,3 +492,33 @@ fn a_lost_segment_below_the_durable_point_is_damage_not_an_earlier_end() {
     assert!(matches!(third.read_all(kept), Err(ReadError::Damaged { first, end: 10 }) if first == kept));
     assert_eq!(third.read_all(10).unwrap(), expect(10..11));
 }
+
+#[test]
+fn a_closed_log_makes_no_side_files_in_a_folder_that_may_be_another_s() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 12);
+    world.flush();
+    let again = world.killed(&small_segments(), 1);
+    let sealed = again.log.segments.load()[0].clone();
+    again.store.close_log(ID);
+    for path in again.files("index") {
+        again.disk.remove_file(&path).unwrap();
+    }
+    assert!(sealed.side(&again.disk).is_err(), "the segment is gone with its log");
+    assert_eq!(again.files("index"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_log_opened_while_the_store_stops_notes_nothing_behind_the_clean_end() {
+    let world = fresh(&TopicConfig::default());
+    assert!(world.store.stop());
+    world.disk.create_dir(Path::new("d/u-0")).unwrap();
+    let id = TopicPartition { topic_id: TopicId([8; 16]), partition: 0 };
+    let late =
+        world.store.open_log(LogSpec { id, topic: Arc::from("u"), ..spec(&TopicConfig::default(), 0) });
+    assert!(matches!(
+        late.expect("opens").append(batch(&["x"], ProducerFields::NONE, START_MS)).peek(),
+        Some(Err(AppendError::Closed))
+    ));
+    assert!(world.killed(&TopicConfig::default(), 1).store.was_clean());
+}

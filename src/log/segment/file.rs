@@ -19,9 +19,9 @@ use super::tally::Tally;
 use super::time_index::TimeIndex;
 use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset, Timestamp};
-use crate::env::Disk;
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there};
 use crate::env::files::{CachedFile, FileCache};
+use crate::env::{Disk, DiskError};
 
 /// The side files of an open segment.
 #[derive(Debug)]
@@ -138,8 +138,10 @@ impl Segment {
         self.end_offset.store(end_offset, Ordering::Release);
     }
 
-    /// Notes that its files are about to be unlinked: that they are missing is no failure from now on.
+    /// Notes that its files are about to be unlinked or to go with their folder: that they are missing is no failure from now on,
+    /// and side files are not made anew any more, which might belong to another log under the same name. Waits for one who does.
     pub fn mark_removed(&self) {
+        let _nobody_rebuilds = self.side.write();
         self.is_removed.store(true, Ordering::Release);
     }
 
@@ -192,14 +194,18 @@ impl Segment {
         Ok(side)
     }
 
-    /// The side files, if they are open already.
+    /// The side files, if they are open already and nobody is opening them anew.
     pub fn side_if_open(&self) -> Option<Arc<Side>> {
-        self.side.read().clone()
+        self.side.try_read()?.clone()
     }
 
-    /// Makes the side files of a sealed segment anew, because an entry of them failed its check.
-    pub fn rebuild(&self, disk: &dyn Disk) -> DiskResult<Arc<Side>> {
+    /// Makes the side files of a sealed segment anew, because an entry of `failed` failed its check; or gives those that somebody
+    /// else made anew meanwhile.
+    pub fn rebuild(&self, disk: &dyn Disk, failed: &Arc<Side>) -> DiskResult<Arc<Side>> {
         let mut slot = self.side.write();
+        if let Some(side) = slot.as_ref().filter(|side| !Arc::ptr_eq(side, failed)) {
+            return Ok(side.clone());
+        }
         let side = Arc::new(self.rebuild_side(disk)?);
         *slot = Some(side.clone());
         self.checked.lock().clear();
@@ -220,6 +226,14 @@ impl Segment {
     /// Makes both side files anew from the log file. Offsets below the next segment that can't be read are told to readers as
     /// damaged. Cost: reads the whole segment.
     fn rebuild_side(&self, disk: &dyn Disk) -> DiskResult<Side> {
+        if self.is_removed() {
+            return Err(DiskError {
+                kind: DiskErrorKind::NotFound,
+                operation: "open",
+                path: self.path("log"),
+                detail: "the segment was removed".to_owned(),
+            });
+        }
         tracing::warn!(path = %self.path("index").display(), "side files are missing or not true, rebuilding them");
         let modified_ms = disk.stat(&self.path("log"))?.map_or(0, |entry| entry.modified_ms);
         for ending in ["index", "timeindex"] {

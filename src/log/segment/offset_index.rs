@@ -16,12 +16,16 @@
 //! The entries of the segment that is written to are kept in memory (16 bytes for 4 KiB of log); those of sealed segments are
 //! read when needed. Source: Kafka `OffsetIndex`; the CRCs are Weir's.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::RwLock;
 
 use super::footer::{FOOTER_BYTES, Footer};
 use super::side_file::{ENTRY_BODY_BYTES, ENTRY_BYTES, HEADER_BYTES, SegmentId, SideFile, SideHeader};
+use crate::base::limits::INDEX_INTERVAL_BYTES;
 use crate::base::{BytePosition, Offset, Timestamp};
-use crate::env::disk::{DiskResult, read_full_at};
+use crate::env::DiskError;
+use crate::env::disk::{DiskResult, Wait, read_full_at};
 use crate::env::files::CachedFile;
 
 const MAGIC: [u8; 8] = *b"WEIRIDX1";
@@ -50,12 +54,31 @@ pub struct Interval {
     pub end: Option<IndexEntry>,
 }
 
+/// Why intervals can't be told.
+#[derive(Debug)]
+pub enum LookupError {
+    /// The entries are not in memory and waiting was not allowed.
+    WouldBlock,
+    /// An entry fails its check: the index must be rebuilt.
+    Broken,
+    /// The disk failed.
+    Disk(DiskError),
+}
+
+impl From<DiskError> for LookupError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(error)
+    }
+}
+
 /// The index of one segment.
 #[derive(Debug)]
 pub struct OffsetIndex {
     side: SideFile,
     base_offset: Offset,
     entries: RwLock<Entries>,
+    /// Number of the entry where a reader of a sealed segment goes on, if it is the one who read last.
+    read_next: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -105,7 +128,7 @@ impl OffsetIndex {
         side.reset(created_ms, rebuilt)?;
         let memory = Some(vec![first_entry(segment.base_offset)]);
         let entries = RwLock::new(Entries { memory, written: 0, count: 1 });
-        let index = Self { side, base_offset: segment.base_offset, entries };
+        let index = Self { side, base_offset: segment.base_offset, entries, read_next: AtomicU64::new(0) };
         index.persist()?;
         Ok(index)
     }
@@ -118,7 +141,7 @@ impl OffsetIndex {
         position: BytePosition,
     ) -> DiskResult<Option<Self>> {
         let Some(side) = SideFile::open(file, MAGIC, segment)? else { return Ok(None) };
-        let bodies = side.read_entries(u64::MAX)?;
+        let bodies = side.read_all()?;
         let mut memory: Vec<IndexEntry> = Vec::with_capacity(bodies.len());
         for entry in bodies.iter().map(|body| decode(body, segment.base_offset)) {
             let follows = memory.last().map_or(entry == first_entry(segment.base_offset), |last| {
@@ -134,7 +157,7 @@ impl OffsetIndex {
         }
         let count = memory.len() as u64;
         let entries = RwLock::new(Entries { memory: Some(memory), written: count, count });
-        Ok(Some(Self { side, base_offset: segment.base_offset, entries }))
+        Ok(Some(Self { side, base_offset: segment.base_offset, entries, read_next: AtomicU64::new(0) }))
     }
 
     /// Opens the index of a sealed segment whose log file has `log_bytes`; `None` when it has no true footer.
@@ -151,7 +174,10 @@ impl OffsetIndex {
             return Ok(None);
         }
         let entries = RwLock::new(Entries { memory: None, written: count, count });
-        Ok(Some((Self { side, base_offset: segment.base_offset, entries }, footer)))
+        Ok(Some((
+            Self { side, base_offset: segment.base_offset, entries, read_next: AtomicU64::new(0) },
+            footer,
+        )))
     }
 
     /// When the segment was begun.
@@ -257,57 +283,110 @@ impl OffsetIndex {
         Ok(())
     }
 
-    /// The interval that holds `offset`. Errors inside the file give `Ok(None)`: the index must be rebuilt.
-    pub fn interval_of(&self, offset: Offset) -> DiskResult<Option<Interval>> {
-        self.find(|entry| entry.offset <= offset)
+    /// The intervals from the one that holds `offset` on, until they are `bytes` long or more; at least one.
+    ///
+    /// Cost on a sealed segment: one read for a reader who goes on where the last one ended, else a binary search before it.
+    pub fn intervals_of(&self, offset: Offset, bytes: u64, wait: Wait) -> Result<Vec<Interval>, LookupError> {
+        self.find(bytes, wait, |entry| entry.offset <= offset)
     }
 
-    /// The interval that holds the byte at `position`.
-    pub fn interval_at(&self, position: BytePosition) -> DiskResult<Option<Interval>> {
-        self.find(|entry| entry.position <= position)
+    /// The same from the interval that holds the byte at `position`.
+    pub fn intervals_at(
+        &self,
+        position: BytePosition,
+        bytes: u64,
+        wait: Wait,
+    ) -> Result<Vec<Interval>, LookupError> {
+        self.find(bytes, wait, |entry| entry.position <= position)
     }
 
-    /// The interval of that number; `Ok(None)` beyond the last or when an entry fails its check.
-    pub fn interval(&self, number: u64) -> DiskResult<Option<Interval>> {
-        let Some(start) = self.entry(number)? else { return Ok(None) };
-        let end = if number + 1 < self.entry_count() {
-            match self.entry(number + 1)? {
-                Some(entry) => Some(entry),
-                None => return Ok(None),
-            }
-        } else {
-            None
-        };
-        Ok(Some(Interval { number, first_offset: start.offset, start: start.position, end }))
-    }
-
-    fn entry(&self, number: u64) -> DiskResult<Option<IndexEntry>> {
-        {
+    /// Intervals from the last one whose first entry satisfies `holds`.
+    fn find(
+        &self,
+        bytes: u64,
+        wait: Wait,
+        holds: impl Fn(&IndexEntry) -> bool,
+    ) -> Result<Vec<Interval>, LookupError> {
+        let stored = {
             let entries = self.entries.read();
             if let Some(memory) = &entries.memory {
-                return Ok(memory.get(number as usize).copied());
+                let first = memory.partition_point(&holds).saturating_sub(1);
+                return Ok(intervals(&memory[first..], first as u64, bytes));
             }
-            if number >= entries.count {
-                return Ok(None);
+            Stored { side: &self.side, base_offset: self.base_offset, count: entries.count, wait }
+        };
+        // Entries are an interval apart or more, so these reach far enough.
+        let span = bytes / INDEX_INTERVAL_BYTES + 3;
+        let mut first = self.read_next.load(Ordering::Relaxed);
+        let mut entries = stored.read(first, span)?;
+        match entries.partition_point(&holds) {
+            1 => {}
+            2 => {
+                entries.remove(0);
+                first += 1;
+            }
+            _ => {
+                first = stored.search(&holds)?;
+                entries = stored.read(first, span)?;
             }
         }
-        Ok(self.side.read_entry(number)?.map(|body| decode(&body, self.base_offset)))
+        let mut list = intervals(&entries, first, bytes);
+        if list.len() > 1 && list.last().is_some_and(|last| last.end.is_none()) {
+            // What lies behind the last entry that was read is not known here, and nothing lies behind the closing one.
+            list.pop();
+        }
+        self.read_next.store(first + list.len() as u64 - 1, Ordering::Relaxed);
+        Ok(list)
     }
+}
 
-    /// The last interval whose first entry satisfies `holds`, by binary search.
-    fn find(&self, holds: impl Fn(&IndexEntry) -> bool) -> DiskResult<Option<Interval>> {
-        let (mut low, mut high) = (0, self.entry_count());
+/// The entries of a sealed segment, in its index file.
+struct Stored<'a> {
+    side: &'a SideFile,
+    base_offset: Offset,
+    count: u64,
+    wait: Wait,
+}
+
+impl Stored<'_> {
+    /// Number of the last entry that satisfies `holds`, which the first one does.
+    fn search(&self, holds: impl Fn(&IndexEntry) -> bool) -> Result<u64, LookupError> {
+        let (mut low, mut high) = (0, self.count);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            let Some(entry) = self.entry(middle)? else { return Ok(None) };
-            if holds(&entry) {
+            if holds(&self.read(middle, 1)?[0]) {
                 low = middle;
             } else {
                 high = middle;
             }
         }
-        self.interval(low)
+        Ok(low)
     }
+
+    /// Entries from number `first` on, at most `most`; at least one.
+    fn read(&self, first: u64, most: u64) -> Result<Vec<IndexEntry>, LookupError> {
+        let count = most.min(self.count - first);
+        let bodies = self.side.read_entries(first, count, self.wait)?.ok_or(LookupError::WouldBlock)?;
+        if (bodies.len() as u64) < count {
+            return Err(LookupError::Broken);
+        }
+        Ok(bodies.iter().map(|body| decode(body, self.base_offset)).collect())
+    }
+}
+
+/// The intervals between entries, of which the first has number `first`, until they are `bytes` long or more. Behind the last
+/// entry there is one that is open.
+fn intervals(entries: &[IndexEntry], first: u64, bytes: u64) -> Vec<Interval> {
+    let start = entries[0].position;
+    let ends = entries[1..].iter().copied().map(Some).chain([None]);
+    let mut list = Vec::new();
+    for ((entry, end), number) in entries.iter().zip(ends).zip(first..) {
+        list.push(Interval { number, first_offset: entry.offset, start: entry.position, end });
+        if end.is_some_and(|end| end.position - start >= bytes) {
+            break;
+        }
+    }
+    list
 }
 
 /// Reads the footer at the end of an index file, if there is one.
@@ -317,4 +396,84 @@ fn read_footer(file: &CachedFile) -> DiskResult<Option<Footer>> {
     let mut bytes = [0u8; FOOTER_BYTES];
     let count = read_full_at(&*file, &mut bytes, at)?;
     Ok(Footer::read(&bytes[..count]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::{TopicId, TopicPartition};
+    use crate::env::disk::OpenMode;
+    use crate::env::files::FileCache;
+    use crate::env::sim_disk::{SimDisk, SimOptions};
+    use crate::env::{Disk, Rng};
+
+    const SEGMENT: SegmentId =
+        SegmentId { log: TopicPartition { topic_id: TopicId([1; 16]), partition: 0 }, base_offset: 100 };
+    const ENTRIES: u64 = 40;
+
+    /// Entry n stands at offset 100 + 3n and position 4100n.
+    fn index() -> (OffsetIndex, SimDisk) {
+        let disk = SimDisk::new(SimOptions::default());
+        disk.open(Path::new("i"), OpenMode::CreateNew).expect("makes a file");
+        let file = FileCache::new(Arc::new(disk.clone()), 4).file("i", OpenMode::Write);
+        let index = OffsetIndex::create(file, SEGMENT, 0, false).expect("makes an index");
+        for n in 1..ENTRIES {
+            let (offset, position) = (100 + 3 * n as i64, 4_100 * n);
+            index.append(IndexEntry { offset, position, interval_crc: n as u32 });
+        }
+        (index, disk)
+    }
+
+    fn seal(index: &OffsetIndex) {
+        index.persist().expect("writes");
+        index.entries.write().memory = None;
+    }
+
+    fn found(index: &OffsetIndex, offset: Offset, bytes: u64) -> Vec<Interval> {
+        index.intervals_of(offset, bytes, Wait::Allowed).expect("finds")
+    }
+
+    #[test]
+    fn a_sealed_index_answers_as_it_did_while_it_was_written_to_wherever_readers_go_on() {
+        let (index, _) = index();
+        let last = ENTRIES - 1;
+        let asked: Vec<_> =
+            (100..100 + 3 * last as i64).map(|offset| (offset, offset as u64 * 97 % 50_000)).collect();
+        let closed =
+            |list: Vec<Interval>| list.into_iter().filter(|one| one.end.is_some()).collect::<Vec<_>>();
+        let memory: Vec<_> =
+            asked.iter().map(|(offset, bytes)| closed(found(&index, *offset, *bytes))).collect();
+        seal(&index);
+        for ((offset, bytes), memory) in asked.iter().zip(&memory) {
+            assert_eq!(&found(&index, *offset, *bytes), memory, "offset {offset}, {bytes} bytes, in order");
+        }
+        let rng = Rng::seeded(3);
+        for _ in 0..1_000 {
+            let at = rng.below(asked.len() as u64) as usize;
+            assert_eq!(found(&index, asked[at].0, asked[at].1), memory[at], "asked {at}, any order");
+        }
+    }
+
+    #[test]
+    fn the_intervals_found_hold_the_offset_and_as_many_bytes_as_asked() {
+        let (index, _) = index();
+        seal(&index);
+        let list = found(&index, 107, 10_000);
+        assert_eq!((list[0].number, list[0].first_offset, list[0].start), (2, 106, 8_200));
+        assert_eq!(list.last().and_then(|last| last.end).map(|end| end.position), Some(5 * 4_100));
+        let at_end = found(&index, 100 + 3 * (ENTRIES as i64 - 1), 10_000);
+        assert_eq!((at_end.len(), at_end[0].end), (1, None), "nothing lies behind the closing entry");
+    }
+
+    #[test]
+    fn an_entry_that_fails_its_check_is_never_used() {
+        let (index, disk) = index();
+        seal(&index);
+        disk.flip_bit(Path::new("i"), HEADER_BYTES + 5 * ENTRY_BYTES + 2, 1).expect("flips");
+        assert!(matches!(index.intervals_of(112, 1, Wait::Allowed), Err(LookupError::Broken)));
+        assert!(index.intervals_of(190, 1, Wait::Allowed).is_ok(), "the others are");
+    }
 }

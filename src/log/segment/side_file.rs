@@ -21,7 +21,7 @@
 use parking_lot::Mutex;
 
 use crate::base::{Offset, Timestamp, TopicPartition};
-use crate::env::disk::{DiskResult, read_full_at, write_full_at};
+use crate::env::disk::{DiskResult, Wait, read_full, read_full_at, write_full_at};
 use crate::env::files::CachedFile;
 
 /// Bytes of the header.
@@ -147,33 +147,37 @@ impl SideFile {
         self.write_at(bytes, HEADER_BYTES + entry_count * ENTRY_BYTES)
     }
 
-    /// Reads entry number `number`; `None` when it is not there or fails its check.
-    pub fn read_entry(&self, number: u64) -> DiskResult<Option<[u8; ENTRY_BODY_BYTES]>> {
-        let mut bytes = [0u8; ENTRY_BYTES as usize];
-        let at = HEADER_BYTES + number * ENTRY_BYTES;
-        let count = read_full_at(&*self.file.get()?, &mut bytes, at)?;
-        Ok(if count == bytes.len() { self.check(&bytes) } else { None })
+    /// Reads all entries up to the first that fails its check.
+    pub fn read_all(&self) -> DiskResult<Vec<[u8; ENTRY_BODY_BYTES]>> {
+        let there = self.file.get()?.len()?.saturating_sub(HEADER_BYTES) / ENTRY_BYTES;
+        let entries = self.read_entries(0, there, Wait::Allowed)?;
+        Ok(entries.expect("the read may wait"))
     }
 
-    /// Reads entries from the front up to the first that fails its check, at most `most`.
-    pub fn read_entries(&self, most: u64) -> DiskResult<Vec<[u8; ENTRY_BODY_BYTES]>> {
-        let file = self.file.get()?;
-        let there = file.len()?.saturating_sub(HEADER_BYTES) / ENTRY_BYTES;
-        let mut bytes = vec![0u8; (there.min(most) * ENTRY_BYTES) as usize];
-        let count = read_full_at(&*file, &mut bytes, HEADER_BYTES)?;
-        let entries = bytes[..count].chunks_exact(ENTRY_BYTES as usize);
-        Ok(entries.map_while(|entry| self.check(entry)).collect())
-    }
-
-    fn check(&self, entry: &[u8]) -> Option<[u8; ENTRY_BODY_BYTES]> {
-        let body: [u8; ENTRY_BODY_BYTES] = entry.get(..ENTRY_BODY_BYTES)?.try_into().ok()?;
-        let check = entry_check(self.header().crc(), &body).to_be_bytes();
-        (entry[ENTRY_BODY_BYTES..] == check).then_some(body)
+    /// Reads `count` entries from number `first` on, fewer when one fails its check; `None` when that would have to wait and may
+    /// not. Cost: one read.
+    pub fn read_entries(
+        &self,
+        first: u64,
+        count: u64,
+        wait: Wait,
+    ) -> DiskResult<Option<Vec<[u8; ENTRY_BODY_BYTES]>>> {
+        let mut bytes = vec![0u8; (count * ENTRY_BYTES) as usize];
+        let at = HEADER_BYTES + first * ENTRY_BYTES;
+        let Some(got) = read_full(&*self.file.get()?, &mut bytes, at, wait)? else { return Ok(None) };
+        let entries = bytes[..got].chunks_exact(ENTRY_BYTES as usize);
+        let seed = self.header().crc();
+        Ok(Some(entries.map_while(|entry| check(seed, entry)).collect()))
     }
 
     fn write_at(&self, bytes: &[u8], position: u64) -> DiskResult<()> {
         self.file.write(|file| write_full_at(file, bytes, position))
     }
+}
+
+fn check(seed: u32, entry: &[u8]) -> Option<[u8; ENTRY_BODY_BYTES]> {
+    let body: [u8; ENTRY_BODY_BYTES] = entry.get(..ENTRY_BODY_BYTES)?.try_into().ok()?;
+    (entry[ENTRY_BODY_BYTES..] == entry_check(seed, &body).to_be_bytes()).then_some(body)
 }
 
 fn entry_check(seed: u32, body: &[u8]) -> u32 {

@@ -52,7 +52,7 @@ impl TimeIndex {
     pub fn open(file: CachedFile, segment: SegmentId, end_offset: Offset) -> DiskResult<Option<Self>> {
         let Some(side) = SideFile::open(file, MAGIC, segment)? else { return Ok(None) };
         let mut list: Vec<(Timestamp, Offset)> = Vec::new();
-        for body in side.read_entries(u64::MAX)? {
+        for body in side.read_all()? {
             let (timestamp, offset) = decode(&body, segment.base_offset);
             let follows = list.last().is_none_or(|last| timestamp >= last.0 && offset > last.1);
             if !follows || offset > end_offset {
