@@ -1,9 +1,12 @@
 //! Reads of 1 MiB from a log in the page cache, against `pread` of the same bytes into a buffer that is kept.
 
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::rc::Rc;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use weir::base::Offset;
 use weir::config::FlushMode;
@@ -11,7 +14,7 @@ use weir::env::disk::read_full_at;
 use weir::log::Wait;
 use weir::record::ValidBatch;
 
-use crate::case::{Case, Scale, Work, time};
+use crate::case::{Case, Scale, Work, repeat, time};
 use crate::disk::{Store, batch};
 
 /// Batches of a read: as many as 1 MiB holds.
@@ -60,7 +63,39 @@ pub(crate) fn cases(scale: Scale) -> Vec<Case> {
     vec![
         case("read 1 MiB, sealed segment", read(filled.clone(), 0)),
         case("read 1 MiB, active segment", read(filled.clone(), 1)),
+        newest(),
     ]
+}
+
+/// The batch that was appended last, as everybody who tails a partition reads it, against the same bytes kept in memory.
+fn newest() -> Case {
+    let batch = batch(1_200);
+    let bytes = batch.total_bytes();
+    let kept = Mutex::new(VecDeque::from([Bytes::from(vec![1u8; bytes])]));
+    let ceiling = repeat(move || drop(black_box(kept.lock().back().cloned())));
+    let store = OnceCell::new();
+    let figure = Box::new(move |count| {
+        let store: &Store = store.get_or_init(|| Store::new(FlushMode::Os, 1 << 20));
+        let runtime = Builder::new_current_thread().build().expect("a runtime without drivers");
+        for _ in 0..100 {
+            runtime.block_on(store.log.append(batch.clone())).expect("the disk works");
+        }
+        let until = store.log.offsets().high_watermark;
+        let from = until - Offset::from(batch.record_count());
+        time(|| {
+            for _ in 0..count {
+                let slice = store.log.read(from, until, 1 << 20, Wait::Never).expect("the bytes are sound");
+                assert_eq!(black_box(slice).bytes.len(), bytes, "one batch");
+            }
+        })
+    });
+    Case {
+        name: "read the newest batch, 1 KiB",
+        bytes: bytes as u64,
+        figure,
+        ceiling_name: "kept in memory",
+        ceiling,
+    }
 }
 
 /// Reads one segment of the two over and over.
