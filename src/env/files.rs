@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 
 use super::disk::{Disk, DiskError, DiskErrorKind, DiskResult, File, OpenMode};
 
+/// Dirty files that eviction passes over while it looks for a clean one, so that its cost stays bounded.
+const DIRTY_PASSED_MAX: usize = 64;
+
 /// A bounded cache of open files. Clones are the same cache.
 #[derive(Clone)]
 pub struct FileCache {
@@ -115,7 +118,7 @@ impl CachedFile {
     }
 
     /// The open file. It is not closed while the caller holds it; after writing, [`Self::mark_dirty`] has to be called
-    /// before it is let go. Opens it when need be, which may close another file, and sync that one before.
+    /// before it is let go. Opens it when need be, which may close another file, and sync that one when none is clean.
     ///
     /// Errors: those of [`Disk::open`]; the one that poisoned this file.
     pub fn get(&self) -> DiskResult<Arc<dyn File>> {
@@ -271,7 +274,9 @@ enum Evicted {
     /// The entry was stale; where the file is open, it stands in its right place now.
     Stale,
     /// The file is in use.
-    Busy(u64, Weak<Slot>),
+    Busy,
+    /// The file would have to be synced first, and only clean ones were asked for.
+    Dirty,
 }
 
 impl Shared {
@@ -290,26 +295,38 @@ impl Shared {
         }
     }
 
-    /// Gives up the descriptor of the least recently used file that is not in use. Says whether there was one.
-    /// Cost: a sync when that file is dirty.
+    /// Gives up the descriptor of a file that is not in use: of the clean one that was used least recently, unless
+    /// [`DIRTY_PASSED_MAX`] dirty ones were used before it; then of the first of those. Says whether there was one.
+    ///
+    /// WHY: whoever opens a file may be a shard, which a sync would hold up; dirty files are closed by housekeeping.
+    /// Cost: a sync when no clean one was found.
     fn evict_one(&self) -> bool {
-        let mut busy = Vec::new();
-        let closed = loop {
-            let Some((entry, slot)) = self.by_use.lock().pop_first() else { break false };
-            match self.evict(entry, slot) {
-                Evicted::Closed => break true,
+        let (mut busy, mut dirty) = (Vec::new(), Vec::new());
+        let mut is_closed = false;
+        while !is_closed && dirty.len() < DIRTY_PASSED_MAX {
+            let Some((entry, slot)) = self.by_use.lock().pop_first() else { break };
+            match self.evict(entry, &slot, false) {
+                Evicted::Closed => is_closed = true,
                 Evicted::Stale => {}
-                Evicted::Busy(entry, slot) => busy.push((entry, slot)),
+                Evicted::Busy => busy.push((entry, slot)),
+                Evicted::Dirty => dirty.push((entry, slot)),
             }
-        };
+        }
+        for (entry, slot) in dirty {
+            match if is_closed { Evicted::Dirty } else { self.evict(entry, &slot, true) } {
+                Evicted::Closed => is_closed = true,
+                Evicted::Stale => {}
+                Evicted::Busy | Evicted::Dirty => busy.push((entry, slot)),
+            }
+        }
         self.by_use.lock().extend(busy);
-        closed
+        is_closed
     }
 
-    fn evict(&self, entry: u64, weak: Weak<Slot>) -> Evicted {
+    fn evict(&self, entry: u64, weak: &Weak<Slot>, may_sync: bool) -> Evicted {
         let Some(slot) = weak.upgrade() else { return Evicted::Stale };
         // WHY: not `lock`: its holder may be about to evict the very file for which this thread makes room.
-        let Some(mut state) = slot.state.try_lock() else { return Evicted::Busy(entry, weak) };
+        let Some(mut state) = slot.state.try_lock() else { return Evicted::Busy };
         let Some(file) = &state.file else { return Evicted::Stale };
         if state.entry != entry {
             return Evicted::Stale;
@@ -317,13 +334,16 @@ impl Shared {
         let last_use = slot.last_use.load(Ordering::Relaxed);
         if last_use > entry {
             state.entry = last_use;
-            self.by_use.lock().insert(last_use, weak);
+            self.by_use.lock().insert(last_use, weak.clone());
             return Evicted::Stale;
         }
         if Arc::strong_count(file) > 1 {
-            return Evicted::Busy(entry, weak);
+            return Evicted::Busy;
         }
         if slot.is_dirty(&state) {
+            if !may_sync {
+                return Evicted::Dirty;
+            }
             let writes = slot.writes.load(Ordering::Acquire);
             match file.sync_data() {
                 Ok(()) => state.synced_writes = writes,

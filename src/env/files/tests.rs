@@ -79,6 +79,39 @@ fn a_dirty_file_is_synced_before_it_is_closed() {
 }
 
 #[test]
+fn a_clean_file_is_closed_before_a_dirty_one() {
+    let (disk, cache) = cache(3);
+    let dirty = ["/a", "/b"].map(|path| created(&cache, path));
+    dirty.iter().for_each(|file| put(file, b"abc"));
+    let clean = created(&cache, "/c");
+    for _ in 0..3 {
+        created(&cache, &format!("/d{}", disk.op_count()));
+        clean.get().unwrap();
+    }
+    assert_eq!((cache.open_count(), count(&disk, OpKind::SyncData)), (3, 0));
+    let is_open = |file: &CachedFile| file.slot.state.lock().file.is_some();
+    assert!(dirty.iter().all(|file| is_open(file) && file.is_dirty()));
+    let held = clean.get().unwrap();
+    created(&cache, "/e");
+    assert_eq!(count(&disk, OpKind::SyncData), 1, "no clean one is left: one is synced");
+    assert_eq!((is_open(&dirty[0]), durable(&disk, "/a")), (false, b"abc".to_vec()));
+    drop(held);
+}
+
+#[test]
+fn a_clean_file_behind_many_dirty_ones_is_not_looked_for() {
+    let (disk, cache) = cache(DIRTY_PASSED_MAX + 1);
+    let dirty: Vec<_> = (0..DIRTY_PASSED_MAX).map(|n| created(&cache, &format!("/{n}"))).collect();
+    dirty.iter().for_each(|file| put(file, b"abc"));
+    let clean = created(&cache, "/clean");
+    let other = created(&cache, "/other");
+    assert_eq!(count(&disk, OpKind::SyncData), 1);
+    let is_open = |file: &CachedFile| file.slot.state.lock().file.is_some();
+    assert!(is_open(&clean) && is_open(&other) && !is_open(&dirty[0]));
+    assert!(cache.shared.by_use.lock().len() == cache.open_count(), "every open file can be closed later");
+}
+
+#[test]
 fn a_failed_sync_at_eviction_is_seen_by_every_later_call() {
     let (disk, cache) = cache(1);
     let file = created(&cache, "/a");
