@@ -10,6 +10,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use super::data_dir::{DataDir, DirectoryMeta};
 use super::errors::shutting_down;
 use super::lookup::find_partition;
+use super::off_shard::off_shard;
 use super::partitions::Partitions;
 use super::produce::Spread;
 use super::producer_ids::ProducerIds;
@@ -92,7 +93,7 @@ impl Broker {
         let stopped = Box::pin(async {
             let _turn = self.topic_turn.lock().await;
             let store = self.store.clone();
-            tokio::task::spawn_blocking(move || store.stop()).await.unwrap_or(false)
+            off_shard(move || store.stop()).await
         });
         let is_clean = match select(stopped, self.env.clock.sleep(deadline)).await {
             Either::Left((is_clean, _)) => is_clean,
@@ -124,9 +125,7 @@ impl Broker {
         }
         let (_, id) = find_partition(&self.image(), topic, topic_id, partition)?;
         let partitions = self.partitions.clone();
-        tokio::task::spawn_blocking(move || partitions.open(id))
-            .await
-            .unwrap_or_else(|_| Err(shutting_down()))
+        off_shard(move || partitions.open(id)).await
     }
 
     /// A partition that was used before; `None` when [`Self::partition`] has to open it first. Cost: two lookups, no
@@ -157,9 +156,7 @@ impl Broker {
             return;
         }
         let store = self.store.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || store.housekeeping()).await {
-            tracing::error!(%error, "housekeeping ended early");
-        }
+        off_shard(move || store.housekeeping()).await;
     }
 
     /// The metadata at this moment.

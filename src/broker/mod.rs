@@ -10,6 +10,7 @@ pub mod data_dir;
 pub mod errors;
 pub mod fetch;
 pub mod lookup;
+mod off_shard;
 pub mod partitions;
 pub mod produce;
 mod producer_ids;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::reader::off_shard;
 use crate::base::{Error, ErrorKind};
 use crate::broker::Broker;
 use crate::broker::errors::Place;
+use crate::broker::off_shard::off_shard;
 use crate::broker::request::{FoundAt, ListedOffset, OffsetAt, OffsetQuestion};
 use crate::log::{FoundOffset, ReadError};
 use crate::replica::Partition;

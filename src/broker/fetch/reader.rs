@@ -7,6 +7,7 @@ use crate::base::budget::Debit;
 use crate::base::{Error, ErrorKind, LeaderEpoch, Offset};
 use crate::broker::Broker;
 use crate::broker::errors::{Place, throttled};
+use crate::broker::off_shard::off_shard;
 use crate::broker::request::{Content, Cursor, Fetched, FetchedPartition, Form};
 use crate::log::{LogOffsets, LogSlice, ReadError, Wait};
 use crate::replica::Partition;
@@ -193,16 +194,4 @@ async fn read_slice(
     }
     let partition = partition.clone();
     off_shard(move || partition.read(from, max_bytes, Wait::Allowed)).await
-}
-
-/// Runs what may wait for the disk where it holds up no shard. It runs to its end even if nobody waits for it.
-pub(super) async fn off_shard<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only the end of the runtime cancels such work, and then nobody is left to be answered.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

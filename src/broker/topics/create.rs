@@ -10,6 +10,7 @@ use super::settings::{check_configs, check_partition_count};
 use crate::base::{Error, ErrorKind, Outcome, TopicId};
 use crate::broker::Broker;
 use crate::broker::errors::shutting_down;
+use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, Image, Topic};
 use crate::env::{DiskError, DiskErrorKind};
 use crate::log::folder::FolderError;
@@ -54,9 +55,9 @@ impl Broker {
         if topic.ready_count == partition_count {
             return Ok(());
         }
-        let name = topic.name.clone();
-        off_shard(self, move |broker| {
-            folders::create(broker, &topic).map_err(|error| folder_error(&name, "made", error))
+        let broker = self.clone();
+        off_shard(move || {
+            folders::create(&broker, &topic).map_err(|error| folder_error(&topic.name, "made", error))
         })
         .await?;
         self.metadata.commit(Command::PartitionsReady { topic_id: id, partition_count }).await?;
@@ -68,8 +69,9 @@ impl Broker {
         let image = self.image();
         let is_older = |topic: &&Arc<Topic>| topic.deleting && *topic.name == *name;
         for topic in image.topics_with_deleted().filter(is_older).cloned() {
-            off_shard(self, move |broker| {
-                let moved = folders::retire(broker, &topic);
+            let broker = self.clone();
+            off_shard(move || {
+                let moved = folders::retire(&broker, &topic);
                 moved.map_err(|error| folder_error(&topic.name, "moved away", error.into()))
             })
             .await?;
@@ -126,19 +128,6 @@ pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_cancelled() => Err(shutting_down().outcome(Outcome::Unknown)),
-        Err(error) => Err(Error::new(ErrorKind::Internal, format!("the request ended early: {error}"))),
-    }
-}
-
-/// Runs blocking work where it holds nobody up.
-pub(super) async fn off_shard<T: Send + 'static>(
-    broker: &Arc<Broker>,
-    work: impl FnOnce(&Broker) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let broker = broker.clone();
-    match tokio::task::spawn_blocking(move || work(&broker)).await {
         Ok(result) => result,
         Err(error) if error.is_cancelled() => Err(shutting_down().outcome(Outcome::Unknown)),
         Err(error) => Err(Error::new(ErrorKind::Internal, format!("the request ended early: {error}"))),

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::create::{detached, folder_error, off_shard};
+use super::create::{detached, folder_error};
 use super::folders;
 use super::names::refuse_internal;
 use super::request::DeleteTopic;
 use crate::base::{Error, TopicId};
 use crate::broker::Broker;
 use crate::broker::lookup::find_topic;
+use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, CommitError, Image, Topic};
 
 impl Broker {
@@ -45,9 +46,9 @@ impl Broker {
 
     /// Moves the folders of a deleted topic away, and unlinks them in the background.
     pub(super) async fn remove_folders(self: &Arc<Self>, topic: Arc<Topic>) -> Result<(), Error> {
-        let retired = topic.clone();
-        off_shard(self, move |broker| {
-            folders::retire(broker, &retired)
+        let (broker, retired) = (self.clone(), topic.clone());
+        off_shard(move || {
+            folders::retire(&broker, &retired)
                 .map_err(|error| folder_error(&retired.name, "moved away", error.into()))
         })
         .await?;
@@ -58,9 +59,9 @@ impl Broker {
 
 /// What fails here is finished by the next start.
 async fn purge(broker: Arc<Broker>, topic: Arc<Topic>) {
-    let purged = topic.clone();
-    let unlinked = off_shard(&broker, move |broker| {
-        folders::purge(broker, &purged).map_err(|error| folder_error(&purged.name, "unlinked", error.into()))
+    let (purger, purged) = (broker.clone(), topic.clone());
+    let unlinked = off_shard(move || {
+        folders::purge(&purger, &purged).map_err(|error| folder_error(&purged.name, "unlinked", error.into()))
     })
     .await;
     let result = match unlinked {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::create::off_shard;
 use super::glob;
 use super::names::is_internal;
 use super::request::{ListTopics, PartitionDescription, TopicDescription, TopicPage};
 use crate::base::{Error, ErrorKind, TopicId, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::lookup::find_topic;
+use crate::broker::off_shard::off_shard;
 use crate::broker::partitions::Partitions;
 use crate::cluster::{Command, Image, PartitionState, Topic};
 use crate::log::{LogOffsets, LogSize};
@@ -25,7 +25,8 @@ impl Broker {
     pub async fn get_topic(self: &Arc<Self>, name: &str) -> Result<TopicDescription, Error> {
         self.refuse_when_stopping()?;
         let topic = find_topic(&self.image(), name)?.clone();
-        off_shard(self, move |broker| Ok(describe(&broker.partitions, &topic))).await
+        let partitions = self.partitions.clone();
+        Ok(off_shard(move || describe(&partitions, &topic)).await)
     }
 
     /// Describes the topics of one page, by name. Their logs are opened for that, off the shard.
@@ -34,23 +35,20 @@ impl Broker {
     pub async fn list_topics(self: &Arc<Self>, request: ListTopics) -> Result<TopicPage, Error> {
         self.refuse_when_stopping()?;
         let (topics, next_page_token) = plan_page(&self.image(), &request)?;
-        off_shard(self, move |broker| {
-            let topics = topics.iter().map(|topic| describe(&broker.partitions, topic)).collect();
-            Ok(TopicPage { topics, next_page_token })
-        })
-        .await
+        let partitions = self.partitions.clone();
+        let described = off_shard(move || topics.iter().map(|topic| describe(&partitions, topic)).collect());
+        Ok(TopicPage { topics: described.await, next_page_token })
     }
 
     pub(super) async fn describe_by_id(self: &Arc<Self>, id: TopicId) -> Result<TopicDescription, Error> {
         let image = self.image();
         let topic = image.topic_by_id(id).cloned();
-        off_shard(self, move |broker| match topic {
-            Some(topic) => Ok(describe(&broker.partitions, &topic)),
-            None => {
-                Err(Error::new(ErrorKind::TopicNotFound, "the topic was deleted meanwhile; create it again"))
-            }
-        })
-        .await
+        let Some(topic) = topic else {
+            let message = "the topic was deleted meanwhile; create it again";
+            return Err(Error::new(ErrorKind::TopicNotFound, message));
+        };
+        let partitions = self.partitions.clone();
+        Ok(off_shard(move || describe(&partitions, &topic)).await)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::create::{detached, off_shard};
+use super::create::detached;
 use super::names::refuse_internal;
 use super::request::{TrimTopic, TrimmedPartition};
 use crate::base::limits::REQUEST_ITEMS_MAX;
@@ -10,6 +10,7 @@ use crate::base::{Error, ErrorKind, Offset, offset::NO_OFFSET};
 use crate::broker::Broker;
 use crate::broker::errors::Place;
 use crate::broker::lookup::find_topic;
+use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, Image};
 use crate::log::LogOffsets;
 use crate::replica::Partition;
@@ -50,7 +51,8 @@ impl Broker {
         plans: Vec<(i32, Plan)>,
     ) -> Result<Vec<TrimmedPartition>, Error> {
         self.metadata.commit_with(|image| commands(image, &name, &plans)).await?;
-        off_shard(self, move |broker| {
+        let broker = self.clone();
+        let trimmed = off_shard(move || {
             let is_stopping = broker.refuse_when_stopping().is_err();
             let trim = |(number, plan): (i32, Plan)| {
                 let place = Place { topic: &name, partition: number, stopping: is_stopping };
@@ -58,9 +60,9 @@ impl Broker {
                     .and_then(|(partition, to)| partition.trim(to).map_err(|error| place.read_error(error)));
                 TrimmedPartition { partition: number, log_start }
             };
-            Ok(plans.into_iter().map(trim).collect())
-        })
-        .await
+            plans.into_iter().map(trim).collect()
+        });
+        Ok(trimmed.await)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::create::{detached, off_shard};
+use super::create::detached;
 use super::describe::{changed_topic, describe};
 use super::names::refuse_internal;
 use super::request::{UpdateTopic, UpdatedTopic};
@@ -10,6 +10,7 @@ use super::settings::{changed_configs, check_partition_count};
 use crate::base::{Error, ErrorKind};
 use crate::broker::Broker;
 use crate::broker::lookup::find_topic;
+use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, Image, Topic};
 
 impl Broker {
@@ -34,11 +35,8 @@ impl Broker {
             let previous = find_topic(&broker.image(), &request.name)?.clone();
             broker.metadata.commit_with(|image: &Image| plan_update(image, &request)).await?;
             let id = previous.id;
-            off_shard(&broker, move |broker| {
-                broker.partitions.reconfigure(id);
-                Ok(())
-            })
-            .await?;
+            let partitions = broker.partitions.clone();
+            off_shard(move || partitions.reconfigure(id)).await;
             broker.make_ready(id).await?;
             let current = find_topic(&broker.image(), &request.name)?.clone();
             broker.describe_change(current, previous).await
@@ -51,11 +49,10 @@ impl Broker {
         current: Arc<Topic>,
         previous: Arc<Topic>,
     ) -> Result<UpdatedTopic, Error> {
-        off_shard(self, move |broker| {
-            let [topic, previous] = [current, previous].map(|topic| describe(&broker.partitions, &topic));
-            Ok(UpdatedTopic { topic, previous })
-        })
-        .await
+        let partitions = self.partitions.clone();
+        let described = off_shard(move || [current, previous].map(|topic| describe(&partitions, &topic)));
+        let [topic, previous] = described.await;
+        Ok(UpdatedTopic { topic, previous })
     }
 }
 
