@@ -26,7 +26,7 @@ pub struct Home {
     pub cluster_id: ClusterId,
 }
 
-/// Why a log could not be opened.
+/// Why a log could not be opened, and what to do about it.
 struct NotOpened {
     reason: String,
     /// Whether it stays so until a restart.
@@ -121,7 +121,7 @@ impl Partitions {
         id: TopicPartition,
         state: PartitionState,
     ) -> Result<Arc<Partition>, NotOpened> {
-        self.check_folder(topic, id).map_err(|reason| NotOpened { reason, lasts: true })?;
+        self.check_folder(topic, id).map_err(not_as_it_was)?;
         let spec = LogSpec {
             id,
             topic: topic.name.clone(),
@@ -130,11 +130,7 @@ impl Partitions {
             trim_offset: state.trim_offset,
             internal: super::topics::names::is_internal(&topic.name),
         };
-        let log = self.store.open_log(spec).map_err(|error| NotOpened {
-            reason: error.to_string(),
-            // A disk that failed or was full, or too many open files, may be better the next time.
-            lasts: !matches!(error, OpenError::Disk(_)),
-        })?;
+        let log = self.store.open_log(spec).map_err(NotOpened::from)?;
         Ok(Partition::new(topic.name.clone(), log))
     }
 
@@ -159,11 +155,31 @@ impl Partitions {
     }
 }
 
+impl From<OpenError> for NotOpened {
+    fn from(error: OpenError) -> Self {
+        match error {
+            // WHY it lasts: a second look would sync again, succeed, and take for durable what is only in memory.
+            OpenError::Disk(error) if error.is_failed_sync() => {
+                Self { reason: format!("{error}; check the disk and restart the broker"), lasts: true }
+            }
+            // A disk that failed or was full, or too many open files, may be better the next time.
+            OpenError::Disk(error) => {
+                Self { reason: format!("{error}; correct that and try again"), lasts: false }
+            }
+            error => not_as_it_was(error.to_string()),
+        }
+    }
+}
+
+fn not_as_it_was(what: String) -> NotOpened {
+    NotOpened {
+        reason: format!("{what}; restore its folder from a copy and restart the broker"),
+        lasts: true,
+    }
+}
+
 fn offline(topic: &Topic, id: TopicPartition, reason: &str) -> Error {
-    let message = format!(
-        "partition {} of topic '{}' is offline: {reason}; restore its folder from a copy and restart the broker",
-        id.partition, topic.name
-    );
+    let message = format!("partition {} of topic '{}' is offline: {reason}", id.partition, topic.name);
     Error::new(ErrorKind::StorageError, message)
         .outcome(Outcome::NotWritten)
         .with("topic", &topic.name)

@@ -12,6 +12,7 @@ use crate::cluster::metadata_log::SNAPSHOT_COMMANDS;
 use crate::cluster::{Command, Configs};
 use crate::config::{BrokerSettings, Machine};
 use crate::env::disk::{Disk, OpenMode};
+use crate::env::sim_disk::{Effect, Fault, OpKind};
 use crate::env::{Env, RealClock, Rng, SimDisk};
 use crate::log::{Wait, folder};
 use crate::record::{BatchBuilder, Codec, NewRecord, ValidBatch};
@@ -95,6 +96,28 @@ async fn a_clean_stop_keeps_everything_and_raises_no_epoch() {
     assert_eq!(partition.read(0, 1 << 20, Wait::Allowed).unwrap().next_offset, 3);
     assert!(again.partition_if_open("orders", None, 0).unwrap().is_some());
     stop(&again).await;
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_in_recovery_keeps_the_partition_offline_until_a_restart() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 1).await;
+    produce(&broker, "orders", b"x").await;
+    for (kind, effect, expected) in [
+        (OpKind::SyncData, Effect::LoseSync, Some(ErrorKind::StorageError)),
+        (OpKind::SyncDir, Effect::LoseSync, Some(ErrorKind::StorageError)),
+        (OpKind::Read, Effect::Io, None),
+    ] {
+        let killed = disk.kill();
+        let is_log =
+            |path: &Path| path.to_string_lossy().contains("orders-0") && !path.ends_with("partition.meta");
+        killed.fail(Fault::on(kind, is_log, effect));
+        let again = start(&killed).await;
+        assert_eq!(kind_of(&again, "orders").await, expected, "{kind:?}");
+        let restarted = start(&killed.kill()).await;
+        assert_eq!(kind_of(&restarted, "orders").await, None, "a restart looks again");
+    }
 }
 
 #[tokio::test]

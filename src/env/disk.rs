@@ -94,6 +94,11 @@ impl DiskError {
         };
         Self { kind, operation, path: path.to_owned(), detail: error.to_string() }
     }
+
+    /// Whether it was a sync that failed: what it was to cover may be gone, and a later one that succeeds proves nothing.
+    pub fn is_failed_sync(&self) -> bool {
+        self.operation.starts_with("sync")
+    }
 }
 
 impl fmt::Display for DiskError {

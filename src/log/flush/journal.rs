@@ -20,7 +20,8 @@
 //! before it counts. The committer writes the points of a round before any acknowledgement (exact after a killed
 //! process); the journal itself is synced every second, at each roll and at stop. `clean` is its last slot after a stop in which every
 //! flush held; `started` is durable before the first append. A bad slot below the number known to be synced is damage; one
-//! above it is what a power cut left, and the good slots around it still hold, since points only rise.
+//! above it is what a power cut left, and the good slots around it still hold, since points only rise. A file whose sync failed
+//! is never synced again: all points go into a new file, which takes the name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use crate::base::{BytePosition, Offset, TopicId, TopicPartition};
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there, write_full_at};
-use crate::env::{Disk, File};
+use crate::env::{Disk, DiskError, File};
 
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 64;
@@ -154,6 +155,8 @@ pub struct Journal {
     next_slot: u32,
     synced_slots: u32,
     is_dirty: bool,
+    /// Whether this file can't become durable: a sync of it or of its name failed, or its half is not whole.
+    is_failed: bool,
     points: HashMap<TopicPartition, DurablePoint>,
     last_run: LastRun,
 }
@@ -181,6 +184,7 @@ impl Journal {
             next_slot: 0,
             synced_slots: 0,
             is_dirty: false,
+            is_failed: false,
             points: loaded.points,
             last_run: loaded.last_run,
         })
@@ -221,7 +225,8 @@ impl Journal {
     pub fn note_clean(&mut self) -> DiskResult<()> {
         self.sync()?;
         self.write(&[Slot { kind: Kind::Clean, ..empty_slot() }])?;
-        self.sync()
+        // A file that follows a failed one begins with points alone: it would not say that the stop was clean.
+        self.sync_file()
     }
 
     /// Whether there is anything to sync.
@@ -229,9 +234,29 @@ impl Journal {
         self.is_dirty
     }
 
-    /// Makes what was noted durable.
+    /// Makes what was noted durable. A file whose sync failed is not synced again: a second sync would succeed over
+    /// slots that are lost. What is known goes into a new file instead, which takes the name once it is durable.
+    ///
+    /// Errors: neither holds; the next call tries a new file again.
     pub fn sync(&mut self) -> DiskResult<()> {
-        self.file.sync_data()?;
+        let Err(error) = self.sync_file() else { return Ok(()) };
+        tracing::error!(%error, "the flush journal can't be made durable, going on in a new file");
+        self.move_to_file(self.half_slots.max(half_slots_for(self.points.len())))
+    }
+
+    fn sync_file(&mut self) -> DiskResult<()> {
+        if self.is_failed {
+            return Err(DiskError {
+                kind: DiskErrorKind::Io,
+                operation: "sync",
+                path: self.path.clone(),
+                detail: "it failed before".to_owned(),
+            });
+        }
+        if let Err(error) = self.file.sync_data() {
+            self.is_failed = true;
+            return Err(error);
+        }
         self.synced_slots = self.next_slot;
         self.is_dirty = false;
         Ok(())
@@ -270,7 +295,7 @@ impl Journal {
         self.sync()?;
         let half_slots = half_slots_for(self.points.len());
         if half_slots > self.half_slots {
-            match self.grow(half_slots) {
+            match self.move_to_file(half_slots) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(%error, "the flush journal can't grow, going on in the file there is")
@@ -278,25 +303,30 @@ impl Journal {
             }
         }
         self.half = 1 - self.half;
-        self.begin_points()
+        let begun = self.begin_points();
+        self.is_failed |= begun.is_err();
+        begun
     }
 
-    /// Goes on in a larger file, which takes the name once it is durable. When that fails the old one goes on.
-    fn grow(&mut self, half_slots: u32) -> DiskResult<()> {
-        let mut larger = Self {
+    /// Goes on in another file, which takes the name once it is durable. When that fails the old one goes on.
+    fn move_to_file(&mut self, half_slots: u32) -> DiskResult<()> {
+        let mut other = Self {
             disk: self.disk.clone(),
             path: self.path.clone(),
             file: create(&*self.disk, &self.path, half_slots)?,
             half_slots,
             half: 0,
+            is_failed: false,
             points: self.points.clone(),
             ..*self
         };
-        larger.begin_points()?;
+        other.begin_points()?;
         self.disk.rename(&temporary_path(&self.path), &self.path)?;
-        // From here on the name is the larger file's, durably or not.
-        *self = larger;
-        self.sync_name()
+        // From here on the name is the other file's, durably or not.
+        *self = other;
+        let named = self.sync_name();
+        self.is_failed = named.is_err();
+        named
     }
 
     fn begin_file(&mut self) -> DiskResult<()> {
@@ -318,7 +348,7 @@ impl Journal {
         let head = Slot { kind: Kind::HalfBegins, segment_base: logs.len() as i64, ..empty_slot() };
         self.put(&[head])?;
         self.put(&logs)?;
-        self.sync()
+        self.sync_file()
     }
 }
 
@@ -462,7 +492,7 @@ fn apply(points: &mut HashMap<TopicPartition, DurablePoint>, slot: &Slot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::sim_disk::{SimDisk, SimOptions};
+    use crate::env::sim_disk::{Effect, Fault, OpKind, SimDisk, SimOptions, ends_with};
 
     fn log(partition: i32) -> TopicPartition {
         TopicPartition { topic_id: TopicId([7; 16]), partition }
@@ -475,6 +505,7 @@ mod tests {
     fn disk() -> (Arc<SimDisk>, PathBuf) {
         let disk = Arc::new(SimDisk::new(SimOptions::default()));
         disk.create_dir(Path::new("d")).expect("makes a folder");
+        disk.sync_file_system(Path::new("d")).expect("syncs");
         (disk, PathBuf::from("d/flush-journal"))
     }
 
@@ -498,6 +529,51 @@ mod tests {
             (last.last_run(), last.point(&log(0)), last.point(&log(1))),
             (LastRun::Clean, Some(clean), None)
         );
+    }
+
+    /// Everything that was not synced is lost.
+    fn powered_off(disk: &SimDisk) -> Arc<SimDisk> {
+        Arc::new(disk.crash(|_| false, None))
+    }
+
+    #[test]
+    fn a_failed_sync_is_not_taken_back_by_one_that_succeeds() {
+        let (disk, path) = disk();
+        let mut journal = Journal::open(disk.clone(), &path).expect("opens");
+        journal.note_started().expect("writes");
+        journal.note(&[(log(0), point(1))]).expect("writes");
+        disk.fail(Fault::on(OpKind::SyncData, ends_with("journal.tmp"), Effect::LoseSync));
+        journal.sync().expect("goes on in a new file");
+        for n in 2..5 {
+            journal.note(&[(log(0), point(n))]).expect("writes");
+            journal.sync().expect("syncs");
+            let again = Journal::open(powered_off(&disk), &path).expect("opens");
+            assert_eq!((again.last_run(), again.point(&log(0))), (LastRun::Unclean, Some(point(n))));
+        }
+        journal.note_clean().expect("writes");
+        let again = Journal::open(powered_off(&disk), &path).expect("opens");
+        assert_eq!(again.last_run(), LastRun::Clean);
+    }
+
+    #[test]
+    fn while_no_file_can_be_synced_the_journal_says_so_and_keeps_what_it_said() {
+        let (disk, path) = disk();
+        let mut journal = Journal::open(disk.clone(), &path).expect("opens");
+        journal.note(&[(log(0), point(1))]).expect("writes");
+        journal.sync().expect("syncs");
+        disk.fail(Fault::on(OpKind::SyncData, |_| true, Effect::LoseSync).times(4));
+        journal.note(&[(log(0), point(2))]).expect("writes");
+        for _ in 0..2 {
+            assert!(journal.sync().is_err() && journal.is_dirty());
+        }
+        assert!(journal.note_clean().is_err());
+        let again = Journal::open(powered_off(&disk), &path).expect("opens");
+        assert_eq!((again.last_run(), again.point(&log(0))), (LastRun::Unclean, Some(point(1))));
+        let again = Journal::open(Arc::new(disk.kill()), &path).expect("opens");
+        assert_eq!(again.point(&log(0)), Some(point(2)), "exact after a kill");
+        journal.sync().expect("a new file holds");
+        let again = Journal::open(powered_off(&disk), &path).expect("opens");
+        assert_eq!(again.point(&log(0)), Some(point(2)));
     }
 
     #[test]
