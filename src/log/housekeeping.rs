@@ -113,6 +113,15 @@ impl PartitionLog {
         if count == 0 {
             return Ok(());
         }
+        let removed = self.unlink_front(writer, count);
+        if let Some(error) = removed.as_ref().err().filter(|error| error.is_failed_sync()) {
+            // WHY: the next try would sync again, succeed, and unlink the old end of the log while its new one is not durable.
+            self.fail(error);
+        }
+        removed
+    }
+
+    fn unlink_front(self: &Arc<Self>, writer: &mut Writer, count: usize) -> DiskResult<()> {
         if count == self.segments.load().len() {
             writer.roll(self)?;
             writer.active.log().sync()?;

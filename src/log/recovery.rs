@@ -445,6 +445,8 @@ impl Recovery<'_> {
             let path = self.folder.join(file_name(offset, "snapshot"));
             if offset > log_end {
                 remove_if_there(disk, &path)?;
+                // Before the log reaches that offset again, with other records.
+                disk.sync_dir(&self.folder)?;
                 continue;
             }
             let body = checkpoint::read(disk, &path, SNAPSHOT_KIND);

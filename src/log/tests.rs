@@ -312,6 +312,41 @@ fn a_failed_sync_takes_the_log_offline_and_acknowledges_nothing_past_it() {
 }
 
 #[test]
+fn retention_whose_sync_fails_takes_the_log_offline_before_it_unlinks_anything() {
+    let config = TopicConfig { retention_ms: 1_000, ..small_segments() };
+    let world = fresh(&config);
+    append_numbered(&world, 9);
+    world.flush();
+    world.clock.advance(Duration::from_secs(5));
+    world.disk.fail(Fault::on(OpKind::SyncDir, ends_with("t-0"), Effect::LoseSync));
+    let logs = world.files(".log");
+    world.store.housekeeping();
+    world.store.housekeeping();
+    assert!(world.log.offline_reason().is_some());
+    assert!(
+        logs.iter().all(|path| world.files(".log").contains(path)),
+        "a second try would trust a sync that is lost"
+    );
+    let again = open(&world.disk.crash(|_| false, None), &world.clock, &config, 1);
+    assert_eq!(again.log.offsets().log_end, 9);
+}
+
+#[test]
+fn a_flush_journal_that_can_t_be_written_to_is_replaced_and_nobody_waits() {
+    let world = fresh(&TopicConfig::default());
+    world.disk.fail(Fault::on(OpKind::Write, ends_with("flush-journal.tmp"), Effect::Io));
+    append_numbered(&world, 3);
+    world.flush();
+    assert_eq!(world.read_all(0).unwrap(), expect(0..3));
+    assert!(world.disk.stat(Path::new("d/flush-journal")).unwrap().is_some());
+    append_numbered(&world, 2);
+    world.flush();
+    let again = world.killed(&TopicConfig::default(), 1);
+    assert_eq!(again.read_all(0).unwrap(), expect(0..5));
+    assert_eq!(again.store.last_run(), crate::log::flush::journal::LastRun::Unclean);
+}
+
+#[test]
 fn a_queued_batch_keeps_its_memory_debited_though_its_sender_is_gone() {
     let world = fresh(&TopicConfig::default());
     let budget = crate::base::budget::Budget::new(1_000);

@@ -200,13 +200,15 @@ impl Journal {
         self.points.get(log).copied()
     }
 
-    /// Notes durable points, in one write, not synced.
+    /// Notes durable points, in one write, not synced. Errors: neither this file nor a new one takes them.
     pub fn note(&mut self, points: &[(TopicPartition, DurablePoint)]) -> DiskResult<()> {
         for (log, point) in points {
             self.points.insert(*log, *point);
         }
         let slots: Vec<_> = points.iter().map(|(log, point)| point_slot(*log, point)).collect();
-        self.write(&slots)
+        let Err(error) = self.write(&slots) else { return Ok(()) };
+        tracing::error!(%error, "the flush journal can't be written to, going on in a new file");
+        self.move_to_file(self.half_slots.max(half_slots_for(self.points.len())))
     }
 
     /// Notes that a log exists no longer.
