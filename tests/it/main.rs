@@ -4,9 +4,9 @@
 mod client;
 mod configuration;
 mod crash;
+mod fire;
 mod golden;
 mod idle;
-mod kill;
 mod process;
 mod round_trip;
 mod stop;

@@ -27,10 +27,15 @@ pub(crate) struct BrokerProcess {
 impl BrokerProcess {
     /// Starts a broker on `folder/data`; what it says goes to `folder/broker.log`.
     pub(crate) fn start(folder: &Path, port: u16) -> Self {
+        Self::start_on(&folder.join("data"), folder, port)
+    }
+
+    /// The same with the data somewhere else.
+    pub(crate) fn start_on(data_dir: &Path, folder: &Path, port: u16) -> Self {
         let log = folder.join("broker.log");
         let open = || -> File { OpenOptions::new().create(true).append(true).open(&log).unwrap() };
         let mut command = Command::new(binary());
-        command.arg("serve").arg("--data-dir").arg(folder.join("data"));
+        command.arg("serve").arg("--data-dir").arg(data_dir);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
         // WHY: the broker takes each of them for a setting of its own.

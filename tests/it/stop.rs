@@ -7,10 +7,9 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use weir::client::Client;
 
-use super::kill::assert_none;
-use super::kill::history::compare;
-use super::kill::load::{Load, TOPIC, read_back};
-use super::process::{BrokerProcess, ends, free_port};
+use super::fire::assert_none;
+use super::fire::load::{Kind, Load, TOPIC};
+use super::process::{BrokerProcess, free_port};
 
 /// The broker's `shutdown.timeout.ms`, and room for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10 + 5);
@@ -51,7 +50,7 @@ async fn a_stop_under_load_is_clean_though_clients_never_finish_their_handshake(
     let mut broker = BrokerProcess::start(folder.path(), port);
     broker.answers(None).await;
     let address = broker.address();
-    let mut load = Load::start(&address, "ack").await;
+    let mut load = Load::start(&address, &Kind { flush: "ack", idempotent: 3, plain: 0, stock: 0 }).await;
     sleep(UNDER_WAY).await;
     let before = epochs(&address).await;
     // WHY just before: what keeps a broker waiting is a client that has come this moment.
@@ -79,11 +78,7 @@ async fn a_stop_under_load_is_clean_though_clients_never_finish_their_handshake(
     let raised: Vec<i32> = before.iter().map(|epoch| epoch + 1).collect();
     assert!(epochs(&address).await >= raised, "a killed broker leaves a trace: {before:?}");
 
-    let ends = ends(&Client::connect(&address).await.unwrap(), TOPIC).await.unwrap();
-    let ended = load.end(&ends).await;
-    let log = read_back(&address, &ends).await;
-    let mut findings = ended.sent.check(&log);
-    findings.extend(compare(&ended.seen, &log));
-    println!("{} records acknowledged around the stop, all there once", ended.sent.acknowledged());
-    assert_none(findings);
+    let checked = load.check(false).await;
+    assert_none(checked.findings);
+    println!("{} records acknowledged around the stop, all there once", checked.sent.acknowledged());
 }

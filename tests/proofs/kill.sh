@@ -13,7 +13,7 @@ said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
 for flush in ack os; do
-    if ! WEIR_KILLS=$kills timeout 1800 cargo test -q --test it "kill::acknowledged_records_survive_at_flush_$flush" \
+    if ! WEIR_KILLS=$kills timeout 1800 cargo test -q --test it "fire::kill::acknowledged_records_survive_at_flush_$flush" \
         -- --exact --nocapture > "$said" 2>&1; then
         tail -40 "$said"
         echo "kill -9, flush=$flush: FAILED"

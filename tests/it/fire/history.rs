@@ -14,12 +14,26 @@ pub(crate) struct Origin {
 /// What the producer was told of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fate {
-    /// Nothing for certain: it may be there, once.
+    /// Nothing for certain: it may be there.
     Open,
-    /// Acknowledged at this offset; −1 where the broker did not remember the offset of a repeated batch.
-    Stored(i64),
+    /// Acknowledged at this offset, −1 where the broker did not remember it, under this epoch.
+    Stored(i64, i32),
     /// Refused for good: it must not be there.
     NotWritten,
+}
+
+/// What a log may do to a record without being wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Allowed {
+    /// Whether the end of a partition may be lost: what was acknowledged at or behind the place where its epoch ends.
+    pub(crate) lost_end: bool,
+    /// Producers from this number on have no producer id: what they send again may be there twice.
+    pub(crate) twice_from: u32,
+}
+
+impl Allowed {
+    /// Nothing at all.
+    pub(crate) const NOTHING: Self = Self { lost_end: false, twice_from: u32::MAX };
 }
 
 /// A record as it was read.
@@ -66,7 +80,7 @@ impl Sent {
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
-        self.count(|fate| matches!(fate, Fate::Stored(_)))
+        self.count(|fate| matches!(fate, Fate::Stored(..)))
     }
 
     pub(crate) fn count(&self, which: impl Fn(Fate) -> bool) -> usize {
@@ -74,10 +88,9 @@ impl Sent {
     }
 
     /// What is wrong with a log, one list of records for each partition, read from offset 0 to the end.
-    pub(crate) fn check(&self, log: &[Vec<Found>]) -> Findings {
+    pub(crate) fn check(&self, log: &[Vec<Found>], allowed: Allowed) -> Findings {
         let mut findings = Findings::new();
-        let mut seen: BTreeMap<(u32, i32), Vec<bool>> =
-            self.0.iter().map(|(key, fates)| (*key, vec![false; fates.len()])).collect();
+        let mut places = Places::new();
         for (partition, records) in log.iter().enumerate() {
             check_places(partition, records, &mut findings);
             let mut last: BTreeMap<u32, u32> = BTreeMap::new();
@@ -87,39 +100,51 @@ impl Sent {
                     findings.push((Wrong::Changed, format!("{place}: not a record that anybody makes")));
                     continue;
                 };
-                let key = (origin.producer, origin.partition);
-                let fate = self.0.get(&key).and_then(|fates| fates.get(origin.number as usize));
-                let Some(fate) = fate.filter(|_| origin.partition == partition as i32) else {
+                if !self.knows(origin, partition) {
                     findings.push((Wrong::Unknown, format!("{place}: nobody sent {origin:?} here")));
                     continue;
-                };
-                let was_seen = &mut seen.get_mut(&key).unwrap()[origin.number as usize];
+                }
+                let at = places.entry(origin).or_default();
+                at.push(found.offset);
+                if at.len() > 1 {
+                    if origin.producer < allowed.twice_from {
+                        findings.push((Wrong::Twice, format!("{place}: {origin:?} again")));
+                    }
+                    continue;
+                }
                 let before = last.insert(origin.producer, origin.number);
-                if std::mem::replace(was_seen, true) {
-                    findings.push((Wrong::Twice, format!("{place}: {origin:?} again")));
-                } else if before.is_some_and(|before| before > origin.number) {
+                if before.is_some_and(|before| before > origin.number) {
                     findings.push((Wrong::OutOfOrder, format!("{place}: {origin:?} after {before:?}")));
                 }
-                findings.extend(disagreement(*fate, found.offset).map(|wrong| {
-                    (wrong, format!("{place}: {origin:?} is here, its producer was told {fate:?}"))
-                }));
             }
         }
-        self.check_lost(&seen, &mut findings);
+        self.check_fates(log, &places, allowed, &mut findings);
         findings
     }
 
-    fn check_lost(&self, seen: &BTreeMap<(u32, i32), Vec<bool>>, findings: &mut Findings) {
-        for (key, fates) in &self.0 {
-            for (number, fate) in fates.iter().enumerate() {
-                if matches!(fate, Fate::Stored(_)) && !seen[key][number] {
-                    findings
-                        .push((Wrong::Lost, format!("{key:?} number {number}, acknowledged as {fate:?}")));
-                }
+    fn knows(&self, origin: Origin, partition: usize) -> bool {
+        let fates = self.0.get(&(origin.producer, origin.partition));
+        origin.partition == partition as i32
+            && fates.is_some_and(|fates| (origin.number as usize) < fates.len())
+    }
+
+    fn check_fates(&self, log: &[Vec<Found>], places: &Places, allowed: Allowed, findings: &mut Findings) {
+        for ((producer, partition), fates) in &self.0 {
+            for (number, fate) in (0..).zip(fates) {
+                let origin = Origin { producer: *producer, partition: *partition, number };
+                let at = places.get(&origin).map_or(&[][..], Vec::as_slice);
+                let records = log.get(*partition as usize).map_or(&[][..], Vec::as_slice);
+                let wrong = disagreement(*fate, at, records, allowed);
+                findings.extend(wrong.map(|wrong| {
+                    (wrong, format!("{origin:?} is at {at:?}, its producer was told {fate:?}"))
+                }));
             }
         }
     }
 }
+
+/// Where each record is found.
+type Places = BTreeMap<Origin, Vec<i64>>;
 
 /// Offsets count from 0 without gaps, epochs do not fall.
 fn check_places(partition: usize, records: &[Found], findings: &mut Findings) {
@@ -138,20 +163,49 @@ fn check_places(partition: usize, records: &[Found], findings: &mut Findings) {
     }
 }
 
-fn disagreement(fate: Fate, offset: i64) -> Option<Wrong> {
+/// What is wrong with a record of this fate that is found at these offsets of its partition.
+fn disagreement(fate: Fate, at: &[i64], records: &[Found], allowed: Allowed) -> Option<Wrong> {
     match fate {
-        Fate::Stored(told) if told >= 0 && told != offset => Some(Wrong::Moved),
-        Fate::NotWritten => Some(Wrong::NotWritten),
-        _ => None,
+        Fate::Open => None,
+        Fate::NotWritten => (!at.is_empty()).then_some(Wrong::NotWritten),
+        Fate::Stored(told, epoch) if told >= 0 && !at.contains(&told) => {
+            if allowed.lost_end && !records.iter().any(|found| found.epoch == epoch && found.offset >= told) {
+                return None;
+            }
+            Some(if at.is_empty() { Wrong::Lost } else { Wrong::Moved })
+        }
+        Fate::Stored(..) => (at.is_empty() && !allowed.lost_end).then_some(Wrong::Lost),
     }
 }
 
-/// Whether somebody who read all the time saw what is there in the end.
-pub(crate) fn compare(seen: &[Vec<Found>], log: &[Vec<Found>]) -> Findings {
+/// What a reader was given of one partition, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// A record.
+    Record(Found),
+    /// An error that says that what was given from this offset on is gone.
+    Setback(i64),
+}
+
+/// Whether somebody who read all the time knows in the end what is there, and was told of everything that went.
+pub(crate) fn compare(seen: &[Vec<Seen>], log: &[Vec<Found>], allowed: Allowed) -> Findings {
     let mut findings = Findings::new();
     for (partition, (seen, log)) in seen.iter().zip(log).enumerate() {
-        if let Some(at) = (0..seen.len().max(log.len())).find(|at| seen.get(*at) != log.get(*at)) {
-            let text = format!("partition {partition}: saw {:?}, there is {:?}", seen.get(at), log.get(at));
+        let mut view: Vec<Found> = Vec::new();
+        for item in seen {
+            match *item {
+                Seen::Record(found) => view.push(found),
+                Seen::Setback(to) if allowed.lost_end && to <= view.len() as i64 => {
+                    view.truncate(to as usize)
+                }
+                Seen::Setback(to) => {
+                    let text = format!("partition {partition}: told to go back to {to} at {}", view.len());
+                    findings.push((Wrong::Reader, text));
+                }
+            }
+        }
+        if let Some(at) = (0..view.len().max(log.len())).find(|at| view.get(*at) != log.get(*at)) {
+            let text = format!("partition {partition}: saw {:?}, there is {:?}", view.get(at), log.get(at));
             findings.push((Wrong::Reader, text));
         }
     }
@@ -191,7 +245,7 @@ mod tests {
         for number in 0..4 {
             let origin = sent.begin(7, 0);
             if number < 3 {
-                sent.set(origin, Fate::Stored(number));
+                sent.set(origin, Fate::Stored(number, 0));
             }
         }
         sent
@@ -207,7 +261,8 @@ mod tests {
     }
 
     fn wrongs(log: &[Vec<Found>]) -> Vec<Wrong> {
-        let mut wrongs: Vec<Wrong> = sent().check(log).into_iter().map(|(wrong, _)| wrong).collect();
+        let mut wrongs: Vec<Wrong> =
+            sent().check(log, Allowed::NOTHING).into_iter().map(|(wrong, _)| wrong).collect();
         wrongs.dedup();
         wrongs
     }
@@ -221,24 +276,24 @@ mod tests {
     #[test]
     fn a_lost_record_is_found() {
         assert_eq!(wrongs(&log(&[0, 1])), [Wrong::Lost]);
-        assert_eq!(wrongs(&log(&[1, 2])), [Wrong::Moved, Wrong::Lost]);
+        assert_eq!(wrongs(&log(&[1, 2])), [Wrong::Lost, Wrong::Moved]);
         assert_eq!(wrongs(&[]), [Wrong::Lost]);
     }
 
     #[test]
     fn a_record_that_is_there_twice_is_found() {
-        assert_eq!(wrongs(&log(&[0, 1, 2, 2])), [Wrong::Twice, Wrong::Moved]);
+        assert_eq!(wrongs(&log(&[0, 1, 2, 2])), [Wrong::Twice]);
         assert_eq!(wrongs(&log(&[0, 1, 2, 3, 3])), [Wrong::Twice]);
     }
 
     #[test]
     fn a_wrong_order_is_found() {
-        assert_eq!(wrongs(&log(&[0, 2, 1])), [Wrong::Moved, Wrong::OutOfOrder, Wrong::Moved]);
+        assert_eq!(wrongs(&log(&[0, 2, 1])), [Wrong::OutOfOrder, Wrong::Moved]);
         let mut sent = Sent::default();
         for _ in 0..3 {
             sent.begin(7, 0);
         }
-        let findings = sent.check(&log(&[2, 0]));
+        let findings = sent.check(&log(&[2, 0]), Allowed::NOTHING);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].0, Wrong::OutOfOrder);
     }
@@ -268,8 +323,8 @@ mod tests {
     fn a_refused_record_that_is_there_is_found() {
         let mut sent = sent();
         sent.set(Origin { producer: 7, partition: 0, number: 3 }, Fate::NotWritten);
-        assert_eq!(sent.check(&log(&[0, 1, 2])), []);
-        assert_eq!(sent.check(&log(&[0, 1, 2, 3]))[0].0, Wrong::NotWritten);
+        assert_eq!(sent.check(&log(&[0, 1, 2]), Allowed::NOTHING), []);
+        assert_eq!(sent.check(&log(&[0, 1, 2, 3]), Allowed::NOTHING)[0].0, Wrong::NotWritten);
     }
 
     #[test]
@@ -283,11 +338,41 @@ mod tests {
     }
 
     #[test]
+    fn where_the_end_may_be_lost_only_the_end_may_be() {
+        let lost_end = Allowed { lost_end: true, ..Allowed::NOTHING };
+        let wrongs = |log: &[Vec<Found>]| {
+            sent().check(log, lost_end).into_iter().map(|(wrong, _)| wrong).collect::<Vec<_>>()
+        };
+        assert_eq!(wrongs(&log(&[0, 1])), []);
+        assert_eq!(wrongs(&log(&[])), []);
+        assert_eq!(wrongs(&log(&[0, 1, 3])), [Wrong::Lost], "another record of the same epoch is there");
+        let mut after = log(&[0, 1, 3]);
+        after[0][2].epoch = 1;
+        assert_eq!(wrongs(&after), []);
+    }
+
+    #[test]
+    fn a_producer_without_id_may_store_a_record_twice_but_not_lose_it() {
+        let plain = Allowed { twice_from: 7, ..Allowed::NOTHING };
+        assert_eq!(sent().check(&log(&[0, 1, 2, 1, 2]), plain), []);
+        assert_eq!(sent().check(&log(&[0, 1, 1]), plain)[0].0, Wrong::Lost);
+        assert_eq!(sent().check(&log(&[0, 2, 1, 2]), plain)[0].0, Wrong::OutOfOrder);
+    }
+
+    #[test]
     fn a_reader_that_saw_something_else_is_found() {
+        let seen =
+            |numbers: &[u32]| vec![log(numbers).remove(0).into_iter().map(Seen::Record).collect::<Vec<_>>()];
         let there = log(&[0, 1, 2]);
-        assert_eq!(compare(&there, &there), []);
-        for seen in [log(&[0, 1]), log(&[0, 1, 2, 3]), log(&[0, 2, 1])] {
-            assert_eq!(compare(&seen, &there)[0].0, Wrong::Reader);
+        assert_eq!(compare(&seen(&[0, 1, 2]), &there, Allowed::NOTHING), []);
+        for wrong in [seen(&[0, 1]), seen(&[0, 1, 2, 3]), seen(&[0, 2, 1])] {
+            assert_eq!(compare(&wrong, &there, Allowed::NOTHING)[0].0, Wrong::Reader);
         }
+        let mut told = seen(&[0, 3]);
+        told[0].push(Seen::Setback(1));
+        told[0].extend(&seen(&[0, 1, 2])[0][1..]);
+        let lost_end = Allowed { lost_end: true, ..Allowed::NOTHING };
+        assert_eq!(compare(&told, &there, lost_end), []);
+        assert_eq!(compare(&told, &there, Allowed::NOTHING)[0].0, Wrong::Reader, "nothing may go");
     }
 }

@@ -1,0 +1,22 @@
+//! Weir under fire: real brokers under load, one fault at a time, one checker. `tests/proofs/fire.sh` runs the scenarios at length.
+
+mod ext4;
+pub(crate) mod history;
+mod kill;
+pub(crate) mod load;
+mod power_cut;
+mod stock;
+
+use history::Findings;
+
+/// A number from the environment.
+pub(crate) fn number(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().expect(name))
+}
+
+pub(crate) fn assert_none(findings: Findings) {
+    let count = findings.len();
+    let first: Vec<String> =
+        findings.into_iter().take(20).map(|(wrong, text)| format!("{wrong:?}: {text}")).collect();
+    assert!(first.is_empty(), "{count} findings, the first:\n{}", first.join("\n"));
+}

@@ -1,0 +1,82 @@
+//! A file system of a scenario's own: ext4 in a file, mounted through a loop device, that can lose its power.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from then on nothing reaches the disk, its journal included.
+const SHUTDOWN: &str = "import fcntl, os, struct, sys; \
+    fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+
+/// A mounted file system. Unmounted and removed when dropped.
+pub(crate) struct Ext4 {
+    folder: TempDir,
+}
+
+impl Ext4 {
+    /// Makes and mounts one of `megabytes`. Errors: why this machine does not let us, in words.
+    pub(crate) fn new(megabytes: u32) -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("mounting needs root".to_owned());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let this = Self { folder };
+        std::fs::create_dir(this.path()).unwrap();
+        run("truncate", &["-s", &format!("{megabytes}M"), text(&this.image())])?;
+        // WHY no lazy parts: they would be written while the load runs.
+        let options = "lazy_itable_init=0,lazy_journal_init=0";
+        run("mkfs.ext4", &["-q", "-F", "-E", options, text(&this.image())])?;
+        this.mount()?;
+        Ok(this)
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("mount")
+    }
+
+    /// A folder beside it, that loses nothing.
+    pub(crate) fn beside(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn image(&self) -> PathBuf {
+        self.folder.path().join("image")
+    }
+
+    fn mount(&self) -> Result<(), String> {
+        run("mount", &["-o", "loop", text(&self.image()), text(&self.path())])
+    }
+
+    /// Loses everything that is not durable, at once, under whoever uses it.
+    pub(crate) fn cut_power(&self) -> Result<(), String> {
+        run("python3", &["-c", SHUTDOWN, text(&self.path())])
+    }
+
+    /// Mounts it anew, when nobody uses it any more.
+    pub(crate) fn come_back(&self) -> Result<(), String> {
+        run("umount", &[text(&self.path())])?;
+        self.mount()
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        // It may never have been mounted.
+        let _ = run("umount", &[text(&self.path())]);
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let said = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let said = said.map_err(|error| format!("{program}: {error}"))?;
+    if said.status.success() {
+        return Ok(());
+    }
+    Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&said.stderr).trim()))
+}

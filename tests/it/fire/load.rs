@@ -1,0 +1,261 @@
+//! Producers and a reader that go on whatever happens to the broker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use weir::base::{ErrorKind, Outcome};
+use weir::client::{Client, Codec, ConsumerRecord, Delivery, Producer, Record, Start};
+
+use super::history::{Allowed, Fate, Findings, Found, Origin, Seen, Sent, compare, origin_of, value_of};
+use super::stock;
+use crate::process::ends;
+
+pub(crate) const TOPIC: &str = "load";
+pub(crate) const PARTITIONS: i32 = 4;
+
+/// What the load is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    /// Setting `flush` of the topic.
+    pub(crate) flush: &'static str,
+    /// Bundled producers with producer ids, that run to the end.
+    pub(crate) idempotent: u32,
+    /// Bundled producers without.
+    pub(crate) plain: u32,
+    /// Producers made of nothing but generated stubs, without producer ids.
+    pub(crate) stock: u32,
+}
+
+impl Kind {
+    /// What may happen to such a load: the end of a partition is lost where a crash may take it.
+    pub(crate) fn allowed(&self, lost_end: bool) -> Allowed {
+        Allowed { lost_end, twice_from: FIRST_PLAIN }
+    }
+}
+
+/// Numbers of producers without producer id begin here.
+const FIRST_PLAIN: u32 = 1_000_000;
+/// Those of stock producers here.
+const FIRST_STOCK: u32 = 2_000_000;
+/// Records that a producer sends before it takes a breath.
+const BURST_MAX: usize = 8;
+const BREATH: Duration = Duration::from_millis(1);
+/// A reader that has not come to the end after this long will not.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(60);
+
+/// What a reader has seen, by partition.
+type View = Arc<Mutex<Vec<Vec<Seen>>>>;
+
+/// Load on one topic.
+pub(crate) struct Load {
+    address: String,
+    kind: Kind,
+    sent: Arc<Mutex<Sent>>,
+    stop: Arc<AtomicBool>,
+    producers: Vec<JoinHandle<()>>,
+    seen: View,
+    reader: JoinHandle<String>,
+    passing: u32,
+}
+
+/// What the load was told and has seen, after its end.
+pub(crate) struct Ended {
+    pub(crate) sent: Sent,
+    pub(crate) seen: Vec<Vec<Seen>>,
+}
+
+impl Load {
+    /// Creates the topic and starts producers and reader.
+    pub(crate) async fn start(address: &str, kind: &Kind) -> Self {
+        let client = Client::connect(address).await.unwrap();
+        let topic = client.admin().create_topic(TOPIC).partitions(PARTITIONS);
+        // WHY small: a roll should often be under way when the broker dies.
+        topic.config("flush", kind.flush).config("segment.bytes", "256KiB").await.unwrap();
+        let seen = View::new(Mutex::new(vec![Vec::new(); PARTITIONS as usize]));
+        let mut load = Self {
+            address: address.to_owned(),
+            kind: kind.clone(),
+            sent: Arc::default(),
+            stop: Arc::default(),
+            producers: Vec::new(),
+            reader: tokio::spawn(read(address.to_owned(), seen.clone())),
+            seen,
+            passing: kind.idempotent,
+        };
+        let bundled = (0..kind.idempotent).chain((0..kind.plain).map(|number| FIRST_PLAIN + number));
+        let bundled = bundled.map(|number| load.spawn(number));
+        let stock =
+            (0..kind.stock).map(|number| tokio::spawn(stock::produce(load.feed(FIRST_STOCK + number))));
+        load.producers = bundled.chain(stock).collect();
+        load
+    }
+
+    fn feed(&self, producer: u32) -> Feed {
+        let (address, sent, stop) = (self.address.clone(), self.sent.clone(), self.stop.clone());
+        Feed { address, producer, sent, stop }
+    }
+
+    fn spawn(&self, producer: u32) -> JoinHandle<()> {
+        tokio::spawn(produce(self.feed(producer)))
+    }
+
+    /// A producer of its own client that is to be aborted: what it was not told stays open.
+    pub(crate) fn pass_by(&mut self) -> JoinHandle<()> {
+        self.passing += 1;
+        assert!(self.passing < FIRST_PLAIN, "numbers of producers with ids end there");
+        self.spawn(self.passing)
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.sent.lock().acknowledged()
+    }
+
+    /// Ends the producers; every record that they sent has its result then.
+    pub(crate) async fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for producer in self.producers.drain(..) {
+            producer.await.unwrap();
+        }
+    }
+
+    /// Waits until the reader has come to the ends, and takes everything apart.
+    pub(crate) async fn end(self, ends: &[i64]) -> Ended {
+        let begun = Instant::now();
+        let next = |seen: &Vec<Seen>| match seen.last() {
+            None => 0,
+            Some(Seen::Record(found)) => found.offset + 1,
+            Some(Seen::Setback(to)) => *to,
+        };
+        let is_behind = |seen: &View| seen.lock().iter().zip(ends).any(|(seen, end)| next(seen) < *end);
+        while is_behind(&self.seen) {
+            assert!(!self.reader.is_finished(), "the reader ended: {:?}", self.reader.await);
+            assert!(begun.elapsed() < CATCH_UP_WAIT, "the reader does not come to the ends {ends:?}");
+            sleep(BREATH).await;
+        }
+        self.reader.abort();
+        let sent = std::mem::take(&mut *self.sent.lock());
+        let seen = std::mem::take(&mut *self.seen.lock());
+        Ended { sent, seen }
+    }
+
+    /// What is wrong with what there is in the end, or with what producers were told.
+    pub(crate) async fn check(self, lost_end: bool) -> Checked {
+        let (address, allowed) = (self.address.clone(), self.kind.allowed(lost_end));
+        let client = Client::connect(&address).await.unwrap();
+        let ends = ends(&client, TOPIC).await.unwrap();
+        let ended = self.end(&ends).await;
+        let log = read_back(&address, &ends).await;
+        let mut findings = ended.sent.check(&log, allowed);
+        findings.extend(compare(&ended.seen, &log, allowed));
+        let setbacks = ended.seen.iter().flatten().filter(|seen| matches!(seen, Seen::Setback(_))).count();
+        Checked { findings, log, setbacks, sent: ended.sent }
+    }
+}
+
+/// What a check has found.
+pub(crate) struct Checked {
+    pub(crate) findings: Findings,
+    /// The records of each partition.
+    pub(crate) log: Vec<Vec<Found>>,
+    /// How often the reader was told that something that it had read is gone.
+    pub(crate) setbacks: usize,
+    pub(crate) sent: Sent,
+}
+
+/// What a producer goes by.
+pub(crate) struct Feed {
+    pub(crate) address: String,
+    pub(crate) producer: u32,
+    pub(crate) sent: Arc<Mutex<Sent>>,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Feed {
+    pub(crate) fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+async fn produce(feed: Feed) {
+    let producer = build(&feed.address, feed.producer).await;
+    let (deliveries, waiting) = unbounded_channel();
+    // WHY a task of its own: it outlives this one when that is aborted, and takes what was acknowledged before.
+    let resolving = tokio::spawn(resolve(waiting, feed.sent.clone()));
+    let mut rng = fastrand::Rng::with_seed(u64::from(feed.producer));
+    while !feed.is_over() {
+        for _ in 0..rng.usize(1..=BURST_MAX) {
+            let partition = rng.i32(0..PARTITIONS);
+            let origin = feed.sent.lock().begin(feed.producer, partition);
+            let record = Record::to(TOPIC).partition(partition).value(value_of(origin));
+            let delivery = producer.send(record).await.unwrap();
+            deliveries.send((origin, delivery)).unwrap();
+        }
+        sleep(BREATH).await;
+    }
+    drop(deliveries);
+    producer.close().await;
+    resolving.await.unwrap();
+}
+
+async fn build(address: &str, number: u32) -> Producer {
+    let codec = [Codec::None, Codec::Lz4, Codec::Zstd][number as usize % 3];
+    let client = Client::connect(address).await.unwrap();
+    let producer = client.producer().compression(codec).idempotent(number < FIRST_PLAIN);
+    producer.batch_bytes(4 << 10).buffer_memory(256 << 10).build().await.unwrap()
+}
+
+/// Writes down what becomes of each record.
+async fn resolve(mut waiting: UnboundedReceiver<(Origin, Delivery)>, sent: Arc<Mutex<Sent>>) {
+    while let Some((origin, delivery)) = waiting.recv().await {
+        let fate = match delivery.await {
+            Ok(stored) => Fate::Stored(stored.offset, stored.leader_epoch),
+            Err(error) if error.outcome == Outcome::NotWritten => Fate::NotWritten,
+            Err(_) => Fate::Open,
+        };
+        sent.lock().set(origin, fate);
+    }
+}
+
+/// Reads for ever; ends with the reason when something is wrong. Where it is told that what it read is gone, it goes back.
+async fn read(address: String, seen: View) -> String {
+    let client = Client::connect(&address).await.unwrap();
+    let mut consumer = client.consumer().topic(TOPIC).start(Start::Beginning).build().await.unwrap();
+    loop {
+        match consumer.next().await {
+            Some(Ok(record)) => seen.lock()[record.partition as usize].push(Seen::Record(found(&record))),
+            Some(Err(error)) => {
+                let fact = |name: &str| error.metadata.get(name).and_then(|text| text.parse::<i64>().ok());
+                let back = match error.kind {
+                    ErrorKind::Diverged | ErrorKind::OffsetOutOfRange => fact("partition").zip(fact("end")),
+                    _ => None,
+                };
+                let Some((partition, end)) = back else { return error.to_string() };
+                seen.lock()[partition as usize].push(Seen::Setback(end));
+                consumer.seek(TOPIC, partition as i32, end).unwrap();
+            }
+            None => return "every partition stands still".to_owned(),
+        }
+    }
+}
+
+/// Everything from the start to `ends`, read anew.
+pub(crate) async fn read_back(address: &str, ends: &[i64]) -> Vec<Vec<Found>> {
+    let client = Client::connect(address).await.unwrap();
+    let mut consumer = client.consumer().topic(TOPIC).start(Start::Beginning).build().await.unwrap();
+    let mut log = vec![Vec::new(); PARTITIONS as usize];
+    for _ in 0..ends.iter().sum() {
+        let record = consumer.next().await.unwrap().unwrap();
+        log[record.partition as usize].push(found(&record));
+    }
+    log
+}
+
+fn found(record: &ConsumerRecord) -> Found {
+    let origin = record.value.as_deref().and_then(origin_of);
+    Found { offset: record.offset, epoch: record.leader_epoch, origin }
+}

@@ -1,0 +1,83 @@
+//! Power cuts: the file system goes away under a loaded broker with all that was not synced, again and again.
+//!
+//! At `flush=ack` nothing acknowledged and nothing shown is lost; at `interval` and `os` only the end of a partition is, and the
+//! reader is told before it is given anything else.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::ext4::Ext4;
+use super::history::Fate;
+use super::load::{Checked, Kind, Load, TOPIC};
+use super::{assert_none, number};
+use crate::process::{BrokerProcess, free_port};
+
+/// Cuts where `$WEIR_CUTS` does not say.
+const CUTS_DEFAULT: usize = 2;
+/// How long a broker lives, in ms.
+const LIFE_MS: std::ops::RangeInclusive<u64> = 100..=1500;
+/// How long it lives on after the cut, on a disk that refuses everything, in ms.
+const AFTER_MS: std::ops::RangeInclusive<u64> = 0..=200;
+const DISK_MEGABYTES: u32 = 512;
+
+async fn prove(kind: Kind) {
+    let disk = match Ext4::new(DISK_MEGABYTES) {
+        Ok(disk) => disk,
+        Err(reason) => return println!("skipped: power cuts, flush={}: {reason}", kind.flush),
+    };
+    let port = free_port();
+    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
+    let mut broker = start();
+    broker.answers(None).await;
+    let mut load = Load::start(&broker.address(), &kind).await;
+    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
+    let cuts = number("WEIR_CUTS", CUTS_DEFAULT);
+    let mut idle = 0;
+    for _ in 0..cuts {
+        let before = load.acknowledged();
+        sleep(Duration::from_millis(rng.u64(LIFE_MS))).await;
+        disk.cut_power().unwrap();
+        sleep(Duration::from_millis(rng.u64(AFTER_MS))).await;
+        broker.kill();
+        idle += usize::from(load.acknowledged() == before);
+        disk.come_back().unwrap();
+        broker = start();
+        broker.answers(Some(TOPIC)).await;
+    }
+    load.stop().await;
+    let checked = load.check(kind.flush != "ack").await;
+    report(&kind, cuts, &checked);
+    assert_none(checked.findings);
+    assert!(idle < cuts, "no broker acknowledged anything: this shows nothing");
+    broker.kill();
+}
+
+fn report(kind: &Kind, cuts: usize, checked: &Checked) {
+    let stored: usize = checked.log.iter().map(Vec::len).sum();
+    let acknowledged = checked.sent.acknowledged();
+    println!(
+        "power cuts, flush={}: {cuts} cuts, {acknowledged} records acknowledged, {} refused, {} with open outcome; {stored} stored; \
+         the reader was told {} times that what it had read is gone; {} findings",
+        kind.flush,
+        checked.sent.count(|fate| fate == Fate::NotWritten),
+        checked.sent.count(|fate| fate == Fate::Open),
+        checked.setbacks,
+        checked.findings.len(),
+    );
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_or_shown_is_lost_at_flush_ack() {
+    prove(Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 }).await;
+}
+
+#[tokio::test]
+async fn only_the_end_is_lost_at_flush_interval() {
+    prove(Kind { flush: "interval", idempotent: 2, plain: 1, stock: 1 }).await;
+}
+
+#[tokio::test]
+async fn only_the_end_is_lost_at_flush_os() {
+    prove(Kind { flush: "os", idempotent: 2, plain: 1, stock: 1 }).await;
+}
