@@ -43,6 +43,10 @@ pub const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
 /// Time in ms after which any log is synced in the background, whatever its flush setting.
 pub const UNSYNCED_MS_MAX: i64 = 60_000;
 
+/// Time in ms after the last append or read after which a log gives up its descriptors: long enough that a log which is
+/// used now and then keeps them, short enough that many quiet ones cost none.
+pub const IDLE_CLOSE_MS: i64 = 5 * 60_000;
+
 /// Time in ms between two syncs of the flush journal itself.
 pub const JOURNAL_SYNC_MS: i64 = 1_000;
 

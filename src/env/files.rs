@@ -207,19 +207,22 @@ impl CachedFile {
         self.slot.poison(&mut self.slot.state.lock(), error);
     }
 
-    /// Syncs when dirty, then closes the descriptor; the next use opens it again. Who holds the file from
-    /// [`Self::get`] keeps the descriptor alive.
+    /// Syncs when dirty, then closes the descriptor; the next use opens it again. False when it stays open, because
+    /// somebody holds the file from [`Self::get`] and may be about to write.
     ///
     /// Errors: those of [`Self::sync`].
-    pub fn close(&self) -> DiskResult<()> {
+    pub fn close(&self) -> DiskResult<bool> {
         loop {
             let mut state = self.slot.state.lock();
             if let Some(error) = &state.poison {
                 return Err(error.clone());
             }
+            if state.file.as_ref().is_some_and(|file| Arc::strong_count(file) > 1) {
+                return Ok(false);
+            }
             if !self.slot.is_dirty(&state) {
                 self.slot.give_up(&mut state);
-                return Ok(());
+                return Ok(true);
             }
             drop(state);
             self.sync()?;

@@ -1,4 +1,4 @@
-//! Work on a log that is not urgent: rolling by time, retention, trimming.
+//! Work on a log that is not urgent: rolling by time, retention, trimming; its files are closed when it is idle.
 //!
 //! A partition never loses its log end: before its last segment goes, an empty one named by the log end is made and synced. Segments are
 //! unlinked oldest first and the folder is synced before readers are told, so that nothing that was gone comes back.
@@ -23,7 +23,7 @@ impl PartitionLog {
         self.segments.load().iter().any(|other| Arc::ptr_eq(other, segment))
     }
 
-    /// Rolls a segment that is old enough and removes segments that retention lets go. Blocks on the disk; does nothing while
+    /// Rolls a segment that is old enough, removes segments that retention lets go, closes files that are not used. Blocks on the disk; does nothing while
     /// somebody appends, since it will be called again. Errors are logged: what could not be removed stays for the next time.
     pub fn housekeep(self: &Arc<Self>) {
         if self.refusal().is_some() {
@@ -33,6 +33,7 @@ impl PartitionLog {
         if let Err(error) = done {
             tracing::warn!(topic = %self.topic, partition = self.id.partition, %error, "housekeeping failed, trying again later");
         }
+        self.close_idle_files();
         self.drain();
     }
 
@@ -40,6 +41,7 @@ impl PartitionLog {
         let Some(mut writer) = self.writer_for_upkeep() else { return Ok(()) };
         let age_ms = self.shared.now_ms() - writer.tally.first_append_ms;
         if writer.tally.position > 0 && age_ms >= self.config.load().segment_ms {
+            self.idle.note_use();
             writer.roll(self)
         } else {
             Ok(())
@@ -47,7 +49,7 @@ impl PartitionLog {
     }
 
     /// The writer, unless somebody appends or the log was closed: then its folder may be another log's by now.
-    fn writer_for_upkeep(&self) -> Option<MutexGuard<'_, Writer>> {
+    pub(super) fn writer_for_upkeep(&self) -> Option<MutexGuard<'_, Writer>> {
         self.writer.try_lock().filter(|_| !self.is_closed())
     }
 
@@ -76,6 +78,9 @@ impl PartitionLog {
     fn last_append_ms(&self, segment: &Segment, writer: &Writer) -> DiskResult<Timestamp> {
         if segment.base_offset() == writer.active.base_offset() {
             return Ok(writer.tally.last_append_ms);
+        }
+        if segment.side_if_open().is_none() {
+            self.idle.note_use();
         }
         let side = segment.side(self.shared.disk())?;
         let footer = *side.footer.lock();
@@ -113,6 +118,7 @@ impl PartitionLog {
         if count == 0 {
             return Ok(());
         }
+        self.idle.note_use();
         let removed = self.unlink_front(writer, count);
         if let Some(error) = removed.as_ref().err().filter(|error| error.is_failed_sync()) {
             // WHY: the next try would sync again, succeed, and unlink the old end of the log while its new one is not durable.

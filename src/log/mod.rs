@@ -15,6 +15,7 @@ pub mod errors;
 pub mod flush;
 pub mod folder;
 pub mod housekeeping;
+mod idle;
 pub mod inbox;
 pub mod marks;
 pub mod partition_log;

@@ -15,6 +15,7 @@ use super::epoch_cache::EpochCache;
 use super::errors::{AppendError, ReadError};
 use super::flush::queue::QueuePlace;
 use super::flush::unsynced::Unsynced;
+use super::idle::Idleness;
 use super::inbox::{Inbox, Ticket};
 use super::marks::{LogOffsets, MarkWait, Marks};
 use super::segment::Segment;
@@ -67,6 +68,7 @@ pub struct PartitionLog {
     pub(super) epochs: RwLock<EpochCache>,
     pub(super) is_slow: AtomicBool,
     pub(super) place: QueuePlace,
+    pub(super) idle: Idleness,
     offline: Mutex<Option<String>>,
     is_refusing: AtomicBool,
     is_closed: AtomicBool,
@@ -87,6 +89,7 @@ impl PartitionLog {
         let log_start = recovered.log_start.min(log_end);
         let is_ack = spec.internal || spec.config.flush == FlushMode::Ack;
         let active = recovered.writer.active.clone();
+        let idle = Idleness::new(shared.monotonic_ms());
         Arc::new(Self {
             id: spec.id,
             topic: spec.topic,
@@ -102,6 +105,7 @@ impl PartitionLog {
             epochs: RwLock::new(recovered.epochs),
             is_slow: AtomicBool::new(false),
             place: QueuePlace::default(),
+            idle,
             offline: Mutex::new(None),
             is_refusing: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -131,6 +135,7 @@ impl PartitionLog {
         if let Some(error) = self.refusal() {
             return Ticket::resolved(Err(error));
         }
+        self.idle.note_use();
         let ticket = self.inbox.put(batch, debit);
         if self.is_slow.load(Ordering::Relaxed) && self.shared.writer_queue.put(self) {
             return ticket;
@@ -222,7 +227,9 @@ impl PartitionLog {
         self.segments.load().iter().for_each(|segment| segment.mark_removed());
     }
 
+    /// Also notes the use.
     pub(super) fn check_readable(&self) -> Result<(), ReadError> {
+        self.idle.note_use();
         if self.is_closed() {
             return Err(ReadError::Closed);
         }

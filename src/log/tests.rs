@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::errors::{AppendError, ReadError};
 use super::*;
+use crate::base::limits::IDLE_CLOSE_MS;
 use crate::base::{Offset, TopicId, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
 use crate::env::sim_disk::{Effect, Fault, OpKind, SimOptions, ends_with};
@@ -204,6 +205,58 @@ fn segments_roll_by_time() {
     assert_eq!(world.log.size().segment_count, 3, "a quiet segment rolls as well");
     world.flush();
     assert_eq!(world.read_all(0).unwrap(), expect(0..3));
+}
+
+#[test]
+fn an_idle_log_holds_no_descriptors_and_works_afterwards() {
+    let config = TopicConfig { flush: FlushMode::Os, ..small_segments() };
+    let world = fresh(&config);
+    let open_count = || world.log.shared.files.open_count();
+    let keep_house = |ms: i64| {
+        world.clock.advance(Duration::from_millis(ms as u64));
+        world.store.housekeeping();
+        world.flush();
+    };
+    append_numbered(&world, 20);
+    assert_eq!(world.read_all(0).unwrap(), expect(0..20));
+    world.flush();
+    keep_house(1_000);
+    keep_house(IDLE_CLOSE_MS - 1);
+    assert!(open_count() > 0, "the log was just used");
+    keep_house(1);
+    assert_eq!(open_count(), 0);
+    for name in ["log", "index", "timeindex"] {
+        for path in world.files(name) {
+            assert_eq!(world.disk.durable_bytes(&path), world.disk.current_bytes(&path), "{path:?}");
+        }
+    }
+    keep_house(IDLE_CLOSE_MS);
+    assert_eq!(open_count(), 0, "housekeeping opens nothing of an idle log");
+
+    assert_eq!(world.append(&["v20"]).unwrap().base_offset, 20);
+    keep_house(1_000);
+    assert_eq!(world.read_all(0).unwrap(), expect(0..21));
+    keep_house(1_000);
+    keep_house(IDLE_CLOSE_MS);
+    assert_eq!(open_count(), 0, "it rests again");
+    assert_eq!(world.killed(&config, 1).read_all(0).unwrap(), expect(0..21));
+}
+
+#[test]
+fn an_idle_log_with_records_to_sync_keeps_its_files_and_a_failed_sync_takes_it_offline() {
+    let config = TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 1);
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_millis(IDLE_CLOSE_MS as u64));
+        world.store.housekeeping();
+    }
+    assert!(world.log.shared.files.open_count() > 0, "they are the committer's");
+    world.flush();
+    world.log.segments.load()[0].log().mark_dirty();
+    world.disk.fail(Fault::on(OpKind::SyncData, ends_with(".log"), Effect::LoseSync));
+    world.store.housekeeping();
+    assert!(matches!(world.append(&["v1"]), Err(AppendError::Offline(_))));
 }
 
 #[test]

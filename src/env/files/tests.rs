@@ -178,6 +178,16 @@ fn a_file_in_use_is_not_closed() {
 }
 
 #[test]
+fn a_file_in_use_is_not_closed_by_hand_either() {
+    let (_, cache) = cache(2);
+    let file = created(&cache, "/a");
+    let held = file.get().unwrap();
+    assert!(!file.close().unwrap());
+    drop(held);
+    assert!(file.close().unwrap() && cache.open_count() == 0);
+}
+
+#[test]
 fn too_many_files_closes_one_and_tries_once_more() {
     let (disk, cache) = cache(10);
     let first = created(&cache, "/a");
@@ -228,7 +238,7 @@ fn many_threads_share_a_small_cache() {
                     let file = &files[rng.below(8) as usize];
                     match round % 5 {
                         0 => file.sync().unwrap(),
-                        1 => file.close().unwrap(),
+                        1 => drop(file.close().unwrap()),
                         _ => put(file, &round.to_le_bytes()),
                     }
                 }

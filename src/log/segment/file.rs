@@ -199,6 +199,15 @@ impl Segment {
         self.side.try_read()?.clone()
     }
 
+    /// Closes the descriptors of open side files, syncing what is dirty, and forgets which intervals were checked. False when
+    /// somebody holds a file.
+    pub fn close_side(&self) -> DiskResult<bool> {
+        *self.checked.lock() = Vec::new();
+        let Some(side) = self.side_if_open() else { return Ok(true) };
+        let is_closed = side.index.file().close()?;
+        Ok(side.time.file().close()? && is_closed)
+    }
+
     /// Makes the side files of a sealed segment anew, because an entry of `failed` failed its check; or gives those that somebody
     /// else made anew meanwhile.
     pub fn rebuild(&self, disk: &dyn Disk, failed: &Arc<Side>) -> DiskResult<Arc<Side>> {
