@@ -173,7 +173,7 @@ impl PartitionLog {
             if is_below || segment.end_offset() <= offsets.log_start {
                 continue;
             }
-            let from = side.time.offset_before(at).max(offsets.log_start);
+            let from = side.time.offset_before(at)?.max(offsets.log_start);
             let until = segment.end_offset().min(offsets.high_watermark);
             if let Some(found) = self.scan_for_timestamp(from, until, at)? {
                 return Ok(Some(found));
@@ -195,7 +195,7 @@ impl PartitionLog {
                 Some(footer) if footer.end_offset <= until => (footer.max_timestamp, until),
                 _ => side
                     .time
-                    .last()
+                    .last()?
                     .filter(|last| last.1 <= until)
                     .unwrap_or((NO_TIMESTAMP, segment.base_offset())),
             };

@@ -193,11 +193,11 @@ impl Recovery<'_> {
             return Ok(None);
         };
         let end_offset = index.last_entry().offset;
-        let Some(time) = TimeIndex::open(segment.side_file("timeindex"), id, end_offset)? else {
+        let Some(time) = TimeIndex::open_active(segment.side_file("timeindex"), id, end_offset)? else {
             return Ok(None);
         };
         // What only one of the two knows is walked again: else the maximum of the times would be too low from there on.
-        let before = time.last().unwrap_or((NO_TIMESTAMP, file.base_offset));
+        let before = time.last()?.unwrap_or((NO_TIMESTAMP, file.base_offset));
         index.cut_to_offset(before.1);
         let entry = index.last_entry();
         if entry.offset != before.1 {

@@ -256,6 +256,7 @@ pub(in crate::log) fn write_footer(segment: &Segment, side: &Side, footer: Foote
     side.time.file().sync()?;
     side.index.file().sync()?;
     side.index.seal(&footer)?;
+    side.time.seal();
     *side.footer.lock() = Some(footer);
     tracing::debug!(path = %segment.path("log").display(), "sealed");
     Ok(())

@@ -225,8 +225,7 @@ impl Segment {
         let opened =
             not_found_is_none(OffsetIndex::open_sealed(self.side_file("index"), self.id, self.len()))?;
         let Some((index, footer)) = opened.flatten() else { return Ok(None) };
-        let time =
-            not_found_is_none(TimeIndex::open(self.side_file("timeindex"), self.id, footer.end_offset))?;
+        let time = not_found_is_none(TimeIndex::open_sealed(self.side_file("timeindex"), self.id))?;
         let Some(time) = time.flatten() else { return Ok(None) };
         self.end_offset.store(footer.end_offset, Ordering::Release);
         Ok(Some(Side { index, time, footer: Mutex::new(Some(footer)) }))
@@ -262,6 +261,7 @@ impl Segment {
         index.file().sync()?;
         time.file().sync()?;
         index.seal(&footer)?;
+        time.seal();
         Ok(Side { index, time, footer: Mutex::new(Some(footer)) })
     }
 
