@@ -13,6 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::listener::Door;
 use crate::env::Clock;
 use crate::env::clock::Sleep;
+use crate::env::frame_follower::{FrameFollower, PREFACE_BYTES};
+use crate::env::socket::FrameSocket;
 
 /// Time that a peer has for its first bytes. Without it a peer that is silent keeps its place for ever, and holds a stop
 /// up to its deadline (hyper issue 4170).
@@ -21,9 +23,6 @@ const FIRST_BYTES_WAIT: Duration = Duration::from_secs(5);
 /// Time that a peer has for its first word after the door has begun to stop. HTTP/2's farewell holds a ping, so whoever
 /// is there answers; without this a peer that is not would hold the stop up to its deadline.
 const FAREWELL_WAIT: Duration = Duration::from_secs(2);
-
-/// Bytes of the HTTP/2 preface: whoever sent them has begun to speak.
-const PREFACE_BYTES: usize = 24;
 
 /// A connection that was accepted but is not yet served: it can go to another thread.
 pub struct Accepted {
@@ -48,7 +47,7 @@ impl Accepted {
         let clock = door.broker.env().clock.clone();
         let deadline = Duration::from_millis(door.broker.settings().shutdown_timeout_ms.unsigned_abs());
         Ok(Connection {
-            socket,
+            socket: FrameSocket::new(socket, FrameFollower::of_client()),
             silence: Some(clock.sleep(FIRST_BYTES_WAIT)),
             preface_left: PREFACE_BYTES,
             stop: Some(Box::pin(stopped(door.stopping.clone()))),
@@ -69,9 +68,10 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 
 /// A served connection.
 pub struct Connection {
-    socket: TcpStream,
+    socket: FrameSocket,
     /// Ends when the peer has been silent too long; `None` once it has spoken.
     silence: Option<Sleep>,
+    /// Whoever sent the preface has begun to speak.
     preface_left: usize,
     /// Resolves when the door stops; `None` after that.
     stop: Option<Stop>,
@@ -83,7 +83,7 @@ pub struct Connection {
 impl Connection {
     /// The address under which the peer found us, where it is still known.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        self.socket.local_addr().ok()
+        self.socket.socket().local_addr().ok()
     }
 
     fn heard(&mut self, bytes: usize) {
@@ -104,7 +104,7 @@ impl Connection {
             return Err(silent("the broker stops before the peer has begun to speak"));
         }
         self.silence = Some(self.clock.sleep(self.farewell_wait));
-        Ok(())
+        self.socket.wake_at_any_byte()
     }
 }
 

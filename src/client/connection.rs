@@ -9,7 +9,9 @@ use futures_core::Stream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
+use tower::service_fn;
 
+use super::dial::dial;
 use super::fault::error_with_facts;
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::base::{Error, ErrorKind};
@@ -80,13 +82,13 @@ impl Connection {
         let endpoint = Endpoint::from_shared(format!("http://{authority}"))
             .map_err(|error| invalid_address(address).caused_by(error))?
             .connect_timeout(timeouts.connect)
-            .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES_MAX)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
-        Ok(Self { channel: endpoint.connect_lazy(), address: authority.into(), timeouts, clock })
+        let channel = endpoint.connect_with_connector_lazy(service_fn(dial));
+        Ok(Self { channel, address: authority.into(), timeouts, clock })
     }
 
     /// Host and port of the broker.

@@ -34,6 +34,7 @@ mod admin;
 mod connection;
 mod consumer;
 mod convert;
+mod dial;
 mod fault;
 mod handle;
 mod metadata;

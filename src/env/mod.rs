@@ -1,4 +1,4 @@
-//! The outside world as parameters: disk, clock, randomness, threads.
+//! The outside world as parameters: disk, clock, randomness, threads; and the sockets of connections.
 //!
 //! Below the doors nothing reads the clock, draws randomness, starts a thread or touches a file except
 //! through this module, so that all of it runs on the in-memory twin in tests. Reading order: [`disk`], [`clock`],
@@ -7,11 +7,13 @@
 pub mod clock;
 pub mod disk;
 pub mod files;
+pub mod frame_follower;
 pub mod process;
 pub mod real_disk;
 pub mod rng;
 pub mod sim_clock;
 pub mod sim_disk;
+pub mod socket;
 pub mod threads;
 
 use std::sync::Arc;
