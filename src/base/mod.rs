@@ -11,6 +11,7 @@ pub mod ids;
 pub mod limits;
 pub mod offset;
 pub mod partitioner;
+pub mod share;
 pub mod size;
 pub mod time;
 pub mod varint;

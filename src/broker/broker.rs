@@ -16,6 +16,7 @@ use super::produce::Spread;
 use super::producer_ids::ProducerIds;
 use super::start::{self, StartError};
 use crate::base::budget::Budget;
+use crate::base::share::Share;
 use crate::base::{ClusterId, Error, LeaderEpoch, ProducerId, TopicId};
 use crate::cluster::{Image, MetadataLog};
 use crate::config::BrokerSettings;
@@ -26,6 +27,13 @@ use crate::replica::Partition;
 /// Epoch of a new producer id.
 const FIRST_PRODUCER_EPOCH: i16 = 0;
 
+/// Part of `memory.bytes` that is for messages on their way in: at the smallest setting one of the largest size.
+const UNFINISHED_PART: u64 = 4;
+
+fn unfinished_bytes(settings: &BrokerSettings) -> u64 {
+    settings.memory_bytes / UNFINISHED_PART
+}
+
 /// A running broker without its doors.
 pub struct Broker {
     pub(super) env: Env,
@@ -35,6 +43,7 @@ pub struct Broker {
     pub(super) metadata: Arc<MetadataLog>,
     pub(super) partitions: Arc<Partitions>,
     budget: Arc<Budget>,
+    unfinished: Arc<Share>,
     producer_ids: ProducerIds,
     spread: Spread,
     started: Duration,
@@ -66,7 +75,8 @@ impl Broker {
 
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
-            budget: Budget::new(parts.settings.memory_bytes),
+            budget: Budget::new(parts.settings.memory_bytes - unfinished_bytes(&parts.settings)),
+            unfinished: Share::new(unfinished_bytes(&parts.settings)),
             producer_ids: ProducerIds::new(parts.metadata.clone()),
             spread: Spread::default(),
             started: parts.env.clock.monotonic(),
@@ -172,6 +182,13 @@ impl Broker {
     /// The memory budget.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// The share of `memory.bytes` from which requests take memory while they are received; it is no part of
+    /// [`Self::budget`]. WHY: messages that never end can't take what others need to be answered, and requests that hold
+    /// memory can't keep the next message from being read for ever.
+    pub fn unfinished(&self) -> &Arc<Share> {
+        &self.unfinished
     }
 
     /// Its settings.

@@ -11,6 +11,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("sync_data", "the standard library's name for this very operation"),
     ("ConnectInfo", "tonic's name in its trait Connected"),
     ("connect_info", "tonic's name in its trait Connected"),
+    ("type Data = Bytes;", "the name in the trait Body of http-body"),
 ];
 
 /// The name that a line of code declares.
@@ -43,7 +44,8 @@ fn name_findings(source: &Source) -> Vec<String> {
     let mut findings = Vec::new();
     for (index, line) in source.code.lines().enumerate() {
         let Some(name) = declared(line) else { continue };
-        if is_banned(&name) && !FOREIGN.iter().any(|(foreign, _)| *foreign == name) {
+        let is_foreign = |foreign: &str| foreign == name || foreign == line.trim();
+        if is_banned(&name) && !FOREIGN.iter().any(|(foreign, _)| is_foreign(foreign)) {
             findings.push(format!(
                 "{}:{}: '{name}' ends with a word that says nothing",
                 source.path,
@@ -69,6 +71,7 @@ fn an_empty_name_is_found() {
         "pub(super) trait LogManager: Send {",
         "struct DiskImpl;",
         "type ReadHelper = u8;",
+        "type Data = Vec<u8>;",
         "fn append2() {",
     ] {
         assert_eq!(name_findings(&Source::new("src/x.rs", bad)).len(), 1, "{bad}");

@@ -1,15 +1,18 @@
 //! The gRPC door: the services of `proto/weir/v1`, health and reflection.
 //!
-//! Reading order: [`server`] and [`limits`] (what a connection may do), [`status`] (errors), [`convert`] (requests and
+//! Reading order: [`server`] and [`limits`] (what a connection may do), [`request_body`] (what a request may
+//! hold), [`status`] (errors), [`convert`] (requests and
 //! replies), then one file for each service.
 
 pub mod cluster;
 pub mod consume;
 pub mod convert;
 pub mod limits;
+pub mod message_follower;
 pub mod outbox;
 pub mod produce;
 pub mod produce_stream;
+pub mod request_body;
 pub mod server;
 pub mod status;
 pub mod topics;

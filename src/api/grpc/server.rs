@@ -4,19 +4,22 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use futures_util::StreamExt;
+use http::Request;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use super::cluster::Cluster;
 use super::consume::Consuming;
 use super::limits;
 use super::produce::Producing;
+use super::request_body::RequestBody;
 use super::status::complete_reply;
 use super::topics::Topics;
 use crate::api::connection::{Accepted, Connection};
@@ -74,9 +77,14 @@ pub async fn serve(door: Door, connections: mpsc::Receiver<Accepted>) {
             }
         }
     });
+    let (share, clock) = (door.broker.unfinished().clone(), door.broker.env().clock.clone());
+    let bounded = move |request: Request<Body>| {
+        request.map(|body| Body::new(RequestBody::new(body, share.clone(), clock.clone())))
+    };
     let stopped = stop(door, health);
     let served = limits::server()
         .layer(MapResponseLayer::new(complete_reply))
+        .layer(MapRequestLayer::new(bounded))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stopped)
         .await;
