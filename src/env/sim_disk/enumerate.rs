@@ -14,11 +14,13 @@ pub struct EnumerateOptions {
     pub random_states: u32,
     /// What the drawn subsets follow from.
     pub seed: u64,
+    /// Cuts after fewer operations than this are left out: for a scenario that is the same up to there as one already tried.
+    pub first_cut: u64,
 }
 
 impl Default for EnumerateOptions {
     fn default() -> Self {
-        Self { limit_units: 12, random_states: 256, seed: 1 }
+        Self { limit_units: 12, random_states: 256, seed: 1, first_cut: 0 }
     }
 }
 
@@ -71,6 +73,14 @@ pub struct EnumerationReport {
 }
 
 impl EnumerationReport {
+    /// Adds what another enumeration found; of the first failures its own stays.
+    pub fn add(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.states += other.states;
+        self.failures += other.failures;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+
     /// Panics: with the first failure and its trace, when there is one.
     #[track_caller]
     pub fn assert_holds(&self) {
@@ -104,7 +114,7 @@ pub fn enumerate<T>(
     scenario(&whole);
     let whole_trace = whole.trace();
     let mut report = EnumerationReport { operations: whole.op_count(), ..EnumerationReport::default() };
-    for operations in 0..=report.operations {
+    for operations in options.first_cut..=report.operations {
         let disk = Arc::new(start.fork());
         disk.stop_at(operations);
         let history = scenario(&disk);

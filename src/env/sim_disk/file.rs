@@ -78,7 +78,8 @@ fn range(position: u64, len: u64) -> Range<u64> {
 impl File for SimFile {
     fn write_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> DiskResult<usize> {
         self.check_writable(OpKind::Write)?;
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let slices: Vec<&[u8]> = slices.iter().map(|slice| &slice[..]).collect();
+        let bytes = slices.concat();
         let mut state = self.state.lock();
         let effect = state.enter_change(self.op(OpKind::Write, position, bytes.len() as u64))?;
         if bytes.is_empty() {
