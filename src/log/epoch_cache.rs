@@ -29,6 +29,12 @@ impl EpochCache {
         self.entries.last().map_or(NO_EPOCH, |entry| entry.0)
     }
 
+    /// The epoch of the record at `offset`; `None` where the log remembers none.
+    pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let behind = self.entries.partition_point(|(_, start)| *start <= offset);
+        Some(self.entries[behind.checked_sub(1)?].0)
+    }
+
     /// The largest epoch not above `asked`, and the offset at which it ends; (−1, log start) when all are above.
     pub fn end_of(&self, asked: LeaderEpoch, log_start: Offset, log_end: Offset) -> (LeaderEpoch, Offset) {
         let next = self.entries.partition_point(|(epoch, _)| *epoch <= asked);
@@ -85,6 +91,7 @@ mod tests {
         assert_eq!(cache.end_of(4, 0, 30), (2, 10));
         assert_eq!(cache.end_of(5, 0, 30), (5, 30));
         assert_eq!(cache.end_of(1, 0, 30), (NO_EPOCH, 0));
+        assert_eq!([9, 10, 11].map(|offset| cache.epoch_of(offset)), [Some(2), Some(5), Some(5)]);
         assert_eq!(EpochCache::decode(&cache.encode()), Some(cache.clone()));
         assert!(cache.begin(6, 10), "an epoch without records gives way");
         assert_eq!(cache.end_of(5, 0, 30), (2, 10));

@@ -18,7 +18,7 @@ use super::producer_state::ProducerState;
 use super::segment::Segment;
 use super::segment::file::{Side, file_name, read_log};
 use super::segment::offset_index::{LookupError, OffsetIndex};
-use super::segment::scan::{Scan, ScanPoint};
+use super::segment::scan::{Known, Scan, ScanPoint};
 use super::segment::side_file::SegmentId;
 use super::segment::tally::Tally;
 use super::segment::time_index::TimeIndex;
@@ -48,6 +48,8 @@ pub(super) struct Recovery<'a> {
     folder: PathBuf,
     /// How far the log is durable; `None` when the journal does not say: then nothing may be called torn.
     point: Option<DurablePoint>,
+    /// The epochs as they were written down; `None` when they were not, or not truly.
+    epochs: Option<EpochCache>,
     now_ms: Timestamp,
 }
 
@@ -74,7 +76,12 @@ pub(super) fn open(
     point: Option<DurablePoint>,
 ) -> Result<Recovered, OpenError> {
     let folder = shared.data_dir.join(format!("{}-{}", spec.topic, spec.id.partition));
-    let recovery = Recovery { shared, spec, folder, point, now_ms: shared.now_ms() };
+    let epochs = match checkpoint::read(shared.disk(), &folder.join(EPOCHS_FILE), EPOCHS_KIND) {
+        Ok(body) => EpochCache::decode(&body),
+        Err(CheckpointError::Disk(error)) => return Err(error.into()),
+        Err(_) => None,
+    };
+    let recovery = Recovery { shared, spec, folder, point, epochs, now_ms: shared.now_ms() };
     recovery.run()
 }
 
@@ -171,7 +178,7 @@ impl Recovery<'_> {
         if crc32fast::hash(&bytes) != clean_crc || (point.position - from) != bytes.len() as u64 {
             return Ok(None);
         }
-        self.tally_to(&mut end, point.position)?;
+        self.tally_to(&mut end, point.position, Known::default())?;
         Ok((end.tally.end_offset == point.flushed).then_some(end))
     }
 
@@ -231,12 +238,35 @@ impl Recovery<'_> {
         })
     }
 
+    /// Whether the journal was left by a crash: then what lies behind the last index entry was written by this log, under epochs
+    /// before the one of this opening. Else somebody may have put a file there, such as a compacted one.
+    fn is_own_tail(&self) -> bool {
+        self.point.is_some_and(|point| point.clean_crc.is_none())
+    }
+
+    /// What is known of the batches behind the last index entry.
+    fn known(&self) -> Known<'_> {
+        let epochs = self.epochs.as_ref().filter(|_| self.is_own_tail());
+        Known { epochs: epochs.map(|epochs| (epochs, self.spec.leader_epoch)), ..Known::default() }
+    }
+
+    /// The same above the durable point.
+    fn known_above(&self) -> Known<'_> {
+        Known { is_dense: self.is_own_tail(), ..self.known() }
+    }
+
+    /// The same below it.
+    fn known_below(&self, point: Option<&DurablePoint>, to: u64) -> Known<'_> {
+        let end_offset = point.filter(|point| point.position == to).map(|point| point.flushed);
+        Known { end_offset, ..self.known() }
+    }
+
     /// Walks valid batches from where the facts end up to byte `to`; stops at the first that is none.
-    fn tally_to(&self, end: &mut End, to: u64) -> Result<(), OpenError> {
+    fn tally_to(&self, end: &mut End, to: u64, known: Known<'_>) -> Result<(), OpenError> {
         let file = end.segment.log().get()?;
         let tally = &mut end.tally;
         let start = ScanPoint { position: tally.position, offset: tally.end_offset, epoch: tally.last_epoch };
-        let mut scan = Scan::new(&*file, start, to, end.segment.offset_limit());
+        let mut scan = Scan::new(&*file, start, to, end.segment.offset_limit(), known);
         while let Some((header, _, bytes)) = scan.next_batch()? {
             tally.add(&end.side.index, &end.side.time, &header, [bytes, &[]]);
         }
@@ -285,7 +315,7 @@ impl Recovery<'_> {
             (Some(_), None) => {}
         }
         if self.point.is_some() && !end.must_roll {
-            self.tally_to(&mut end, file.len)?;
+            self.tally_to(&mut end, file.len, self.known_above())?;
             self.cut_torn_tail(&mut end, file)?;
         }
         end.segment.publish(end.tally.position, end.tally.end_offset);
@@ -295,8 +325,9 @@ impl Recovery<'_> {
     /// Walks the part in which nothing may be cut. Damage in it is told to readers by an index entry that can't fit.
     fn keep_all(&self, end: &mut End, to: u64, point: Option<&DurablePoint>) -> Result<(), OpenError> {
         let limit = point.map_or(Offset::MAX, |point| point.flushed);
+        let known = self.known_below(point, to);
         loop {
-            self.tally_to(end, to)?;
+            self.tally_to(end, to, known)?;
             if end.tally.position >= to {
                 break;
             }
@@ -304,7 +335,7 @@ impl Recovery<'_> {
             let tally = &end.tally;
             let start =
                 ScanPoint { position: tally.position, offset: tally.end_offset, epoch: tally.last_epoch };
-            let mut scan = Scan::new(&*file, start, to, limit.min(end.segment.offset_limit()));
+            let mut scan = Scan::new(&*file, start, to, limit.min(end.segment.offset_limit()), known);
             let span = scan.skip_damage()?;
             let guessed = (tally.end_offset + (span.end - span.start) as i64).min(end.segment.offset_limit());
             let end_offset = span.end_offset.unwrap_or_else(|| point.map_or(guessed, |point| point.flushed));
@@ -463,17 +494,10 @@ impl Recovery<'_> {
     }
 
     fn load_epochs(&self, segments: &[Arc<Segment>], end: &End) -> Result<EpochCache, OpenError> {
-        let disk = self.shared.disk();
-        let path = self.folder.join(EPOCHS_FILE);
-        let stored = match checkpoint::read(disk, &path, EPOCHS_KIND) {
-            Ok(body) => EpochCache::decode(&body),
-            Err(CheckpointError::Disk(error)) => return Err(error.into()),
-            Err(_) => None,
-        };
         let log_end = end.tally.end_offset;
-        let mut epochs = stored.clone().unwrap_or_default();
+        let mut epochs = self.epochs.clone().unwrap_or_default();
         epochs.cut(log_end);
-        if stored.is_none() || epochs.last_epoch() < end.tally.last_epoch {
+        if self.epochs.is_none() || epochs.last_epoch() < end.tally.last_epoch {
             epochs = EpochCache::default();
             let first = segments.first().map_or(0, |segment| segment.base_offset());
             self.each_header(segments, first, log_end, |header| {
@@ -481,8 +505,9 @@ impl Recovery<'_> {
             })?;
         }
         epochs.begin(self.spec.leader_epoch, log_end);
-        if stored.as_ref() != Some(&epochs) {
-            checkpoint::write_unsynced(disk, &path, EPOCHS_KIND, &epochs.encode())?;
+        if self.epochs.as_ref() != Some(&epochs) {
+            let path = self.folder.join(EPOCHS_FILE);
+            checkpoint::write_unsynced(self.shared.disk(), &path, EPOCHS_KIND, &epochs.encode())?;
         }
         Ok(epochs)
     }
@@ -506,7 +531,7 @@ impl Recovery<'_> {
             };
             let file = segment.log().get()?;
             let start = ScanPoint { position, offset, epoch: NO_EPOCH };
-            let mut scan = Scan::new(&*file, start, segment.len(), segment.offset_limit());
+            let mut scan = Scan::new(&*file, start, segment.len(), segment.offset_limit(), Known::default());
             loop {
                 while let Some((header, _, _)) = scan.next_batch()? {
                     if header.base_offset >= from {

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use super::damage;
 use super::footer::Footer;
 use super::offset_index::{Interval, OffsetIndex};
-use super::scan::{DamagedSpan, Scan, ScanPoint};
+use super::scan::{DamagedSpan, Known, Scan, ScanPoint};
 use super::side_file::SegmentId;
 use super::tally::Tally;
 use super::time_index::TimeIndex;
@@ -275,7 +275,7 @@ impl Segment {
     ) -> DiskResult<Vec<DamagedSpan>> {
         let file = self.log.get()?;
         let (len, end_offset) = (self.len(), self.end_offset().min(self.offset_limit()));
-        let mut scan = Scan::new(&*file, start, len, end_offset);
+        let mut scan = Scan::new(&*file, start, len, end_offset, Known::default());
         let mut damage = Vec::new();
         loop {
             while let Some((header, _, bytes)) = scan.next_batch()? {

@@ -1,5 +1,8 @@
 //! Walks the batches of a log file and checks each: length, CRC, rising offsets, epochs that do not fall.
 //!
+//! The first 21 bytes of a batch, its offset and its leader epoch among them, lie outside its CRC. So what is odd there must be
+//! borne out by something else: by what the walk knows, or by the batch that follows.
+//!
 //! Used to recover a tail, to rebuild an index and to find out which offsets a damaged range covers. Memory: one buffer of
 //! 1 MiB, more only for a longer batch whose length is plausible.
 
@@ -7,11 +10,15 @@ use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::{BytePosition, LeaderEpoch, Offset};
 use crate::env::File;
 use crate::env::disk::{DiskResult, read_full_at};
+use crate::log::epoch_cache::EpochCache;
 use crate::record::BatchHeader;
 use crate::record::batch;
 use crate::record::header::{HEADER_BYTES, MAGIC, MAGIC_AT};
 
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// Batches that must follow one behind damage when none leads up to the end.
+const FOLLOWERS_MIN: usize = 1;
 
 /// Where a walk stands and what the next batch must satisfy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +44,27 @@ pub struct DamagedSpan {
     pub end_offset: Option<Offset>,
 }
 
+/// What a walk knows of the batches besides their bytes.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Whether offsets follow one another without a gap, as in whatever was appended and not compacted since.
+    pub is_dense: bool,
+    /// The offset that stands at the end of the walk.
+    pub end_offset: Option<Offset>,
+    /// The epochs of the log; no batch has one that they do not know, unless it is newer, and none has the given one or a
+    /// newer one.
+    pub epochs: Option<(&'a EpochCache, LeaderEpoch)>,
+}
+
+impl Known<'_> {
+    fn allows_epoch(&self, header: &BatchHeader) -> bool {
+        let Some((epochs, current)) = self.epochs else { return true };
+        let epoch = header.leader_epoch;
+        let is_newer = epoch > epochs.last_epoch() && epoch < current;
+        is_newer || epochs.epoch_of(header.base_offset).is_none_or(|known| known == epoch)
+    }
+}
+
 /// Whether `bytes`, a whole batch by its length, may follow `point` with offsets below `limit`.
 fn follows(bytes: &[u8], point: &ScanPoint, limit: Offset) -> Option<BatchHeader> {
     let header = batch::verify(bytes).ok()?;
@@ -49,6 +77,7 @@ pub struct Scan<'a> {
     file: &'a dyn File,
     end: BytePosition,
     limit: Offset,
+    known: Known<'a>,
     point: ScanPoint,
     buffer: Vec<u8>,
     buffer_start: BytePosition,
@@ -56,8 +85,14 @@ pub struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// A walk from `point` to byte `end`, over batches with offsets below `limit`.
-    pub fn new(file: &'a dyn File, point: ScanPoint, end: BytePosition, limit: Offset) -> Self {
-        Self { file, end, limit, point, buffer: Vec::new(), buffer_start: point.position }
+    pub fn new(
+        file: &'a dyn File,
+        point: ScanPoint,
+        end: BytePosition,
+        limit: Offset,
+        known: Known<'a>,
+    ) -> Self {
+        Self { file, end, limit, known, point, buffer: Vec::new(), buffer_start: point.position }
     }
 
     /// Where the walk stands: behind the last valid batch.
@@ -79,8 +114,14 @@ impl<'a> Scan<'a> {
         if self.end.saturating_sub(position) < total as u64 {
             return Ok(None);
         }
-        let Some(bytes) = self.bytes_at(position, total)? else { return Ok(None) };
-        let Some(header) = follows(bytes, &point, limit) else { return Ok(None) };
+        let Some(header) = self.bytes_at(position, total)?.and_then(|bytes| follows(bytes, &point, limit))
+        else {
+            return Ok(None);
+        };
+        if !self.is_borne_out(&header, position + total as u64)? {
+            return Ok(None);
+        }
+        let Some(_) = self.bytes_at(position, total)? else { return Ok(None) };
         self.point = ScanPoint {
             position: position + total as u64,
             offset: header.last_offset() + 1,
@@ -90,29 +131,80 @@ impl<'a> Scan<'a> {
         Ok(Some((header, position, &self.buffer[from..from + total])))
     }
 
+    /// Whether the offset and the epoch of a batch, which its CRC does not cover, agree with what else there is. `next_at` is where
+    /// the batch behind it begins.
+    fn is_borne_out(&mut self, header: &BatchHeader, next_at: BytePosition) -> DiskResult<bool> {
+        let is_gap = header.base_offset > self.point.offset;
+        let is_rise = header.leader_epoch > self.point.epoch && self.known.epochs.is_none();
+        if !self.known.allows_epoch(header) || (is_gap && self.known.is_dense) {
+            return Ok(false);
+        }
+        if !is_gap && !is_rise {
+            return Ok(true);
+        }
+        Ok(match self.header_at(next_at)? {
+            Some(next) => next.base_offset > header.last_offset() && next.leader_epoch >= header.leader_epoch,
+            None if next_at == self.end && is_gap => {
+                self.known.end_offset.is_none_or(|end| end == header.last_offset() + 1)
+            }
+            None => true,
+        })
+    }
+
+    /// What looks like the header of a batch.
+    fn header_at(&mut self, position: BytePosition) -> DiskResult<Option<BatchHeader>> {
+        let bytes = self.bytes_at(position, HEADER_BYTES)?;
+        Ok(bytes.filter(|bytes| bytes[MAGIC_AT] == MAGIC).and_then(BatchHeader::read))
+    }
+
     /// Looks for the next valid batch behind bytes that are none, and moves there. Returns what was passed over.
+    ///
+    /// WHY not the first that comes: a value may hold a batch, which must not be taken for one of the log. So first one is looked
+    /// for from which batch leads to batch up to the end, and only where there is none, one that another follows.
     pub fn skip_damage(&mut self) -> DiskResult<DamagedSpan> {
         let start = self.point;
-        let mut position = start.position + 1;
         let mut span = DamagedSpan {
             start: start.position,
             end: self.end,
             first_offset: start.offset,
             end_offset: None,
         };
+        let found = match self.find_valid(usize::MAX)? {
+            None => self.find_valid(FOLLOWERS_MIN)?,
+            found => found,
+        };
+        self.point.position = self.end;
+        if let Some((position, offset)) = found {
+            self.point = ScanPoint { position, offset, epoch: start.epoch };
+            (span.end, span.end_offset) = (position, Some(offset));
+        }
+        Ok(span)
+    }
+
+    /// The next valid batch that leads to the end, or to so many batches more: its position and offset.
+    fn find_valid(&mut self, followers: usize) -> DiskResult<Option<(BytePosition, Offset)>> {
+        let mut position = self.point.position + 1;
         while position + (HEADER_BYTES as u64) <= self.end {
-            if self.is_valid_at(position)? {
-                let header = self.bytes_at(position, HEADER_BYTES)?.and_then(BatchHeader::read);
-                let offset = header.map_or(start.offset, |header| header.base_offset);
-                self.point = ScanPoint { position, offset, epoch: start.epoch };
-                span.end = position;
-                span.end_offset = Some(offset);
-                return Ok(span);
+            if self.is_valid_at(position)?
+                && let Some(header) = self.header_at(position)?
+                && self.leads_on(position, followers)?
+            {
+                return Ok(Some((position, header.base_offset)));
             }
             position += 1;
         }
-        self.point.position = self.end;
-        Ok(span)
+        Ok(None)
+    }
+
+    fn leads_on(&mut self, mut position: BytePosition, followers: usize) -> DiskResult<bool> {
+        let mut passed = 0;
+        while position != self.end && passed <= followers {
+            let Some(header) = self.header_at(position)? else { return Ok(false) };
+            let Some(total) = header.total_bytes() else { return Ok(false) };
+            position += total as u64;
+            passed += 1;
+        }
+        Ok(true)
     }
 
     fn is_valid_at(&mut self, position: BytePosition) -> DiskResult<bool> {
@@ -127,7 +219,8 @@ impl<'a> Scan<'a> {
         else {
             return Ok(false);
         };
-        Ok(self.bytes_at(position, total)?.is_some_and(|bytes| follows(bytes, &point, limit).is_some()))
+        let follows = self.bytes_at(position, total)?.and_then(|bytes| follows(bytes, &point, limit));
+        Ok(follows.is_some_and(|header| self.known.allows_epoch(&header)))
     }
 
     /// `count` bytes at `position`, or `None` when the file or the walk ends before.

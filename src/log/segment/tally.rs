@@ -87,6 +87,11 @@ impl Tally {
         end: BytePosition,
         end_offset: Offset,
     ) {
+        // What is sound before it gets an interval of its own.
+        if self.position > self.interval_start {
+            self.add_entry(index, self.end_offset);
+            time.append(self.max_timestamp, self.end_offset);
+        }
         self.position = end;
         self.end_offset = end_offset;
         let crc = !self.open_interval_crc();
