@@ -43,16 +43,27 @@ pub struct Partitions {
     open: DashMap<TopicPartition, Arc<Partition>>,
     /// Why a partition can't be opened; it is not tried again before the next start.
     offline: DashMap<TopicPartition, Arc<str>>,
-    /// Held while a log is opened, closed or given other settings, so that what the image says at that moment is what
-    /// happens to the log, and no log is opened twice.
-    changing: Mutex<()>,
+    /// Locks of the partitions that are being opened, closed or given other settings.
+    turns: DashMap<TopicPartition, Arc<Mutex<()>>>,
 }
 
 impl Partitions {
     /// None opened yet.
     pub fn new(home: Home, store: Arc<LogStore>, image: Arc<ArcSwap<Image>>) -> Arc<Self> {
-        let (open, offline) = (DashMap::new(), DashMap::new());
-        Arc::new(Self { home, store, image, open, offline, changing: Mutex::new(()) })
+        let (open, offline, turns) = (DashMap::new(), DashMap::new(), DashMap::new());
+        Arc::new(Self { home, store, image, open, offline, turns })
+    }
+
+    /// Does what changes a partition while nobody else does, so that what the image says at that moment is what happens
+    /// to the log, and no log is opened twice. Others are not held up.
+    pub(super) fn in_turn<T>(&self, id: TopicPartition, work: impl FnOnce() -> T) -> T {
+        let turn = self.turns.entry(id).or_default().clone();
+        let held = turn.lock();
+        let done = work();
+        drop(held);
+        // Two: the map's and this one. Another is made only under the map's own lock, as this is asked.
+        self.turns.remove_if(&id, |_, turn| Arc::strong_count(turn) == 2);
+        done
     }
 
     /// A partition that was used before. Cost: one lookup, no allocation.
@@ -60,11 +71,20 @@ impl Partitions {
         self.open.get(&id).map(|entry| entry.value().clone())
     }
 
-    /// Opens a partition, or gives the one that is open. May block.
+    /// Opens a partition, or gives the one that is open. May block; others are opened meanwhile.
     ///
     /// Errors: STORAGE_ERROR with the reason, also at every later call; TOPIC_NOT_FOUND when the topic is gone.
     pub fn open(&self, id: TopicPartition) -> Result<Arc<Partition>, Error> {
-        let _turn = self.changing.lock();
+        self.in_turn(id, || self.find_or_open(id))
+    }
+
+    /// How many partitions are being opened, closed or given other settings.
+    #[cfg(test)]
+    pub(super) fn turn_count(&self) -> usize {
+        self.turns.len()
+    }
+
+    fn find_or_open(&self, id: TopicPartition) -> Result<Arc<Partition>, Error> {
         if let Some(partition) = self.get(id) {
             return Ok(partition);
         }
@@ -97,21 +117,27 @@ impl Partitions {
     /// Closes a log for good, open or not: whoever uses it finds it closed. The topic is deleted in the image already, so
     /// that it is not opened again. May block.
     pub fn close(&self, id: TopicPartition) {
-        let _turn = self.changing.lock();
-        self.open.remove(&id);
-        self.offline.remove(&id);
-        self.store.close_log(id);
+        self.in_turn(id, || {
+            self.open.remove(&id);
+            self.offline.remove(&id);
+            self.store.close_log(id);
+        });
     }
 
     /// Gives the open partitions of a topic the settings that the image has now. May block.
     pub fn reconfigure(&self, id: crate::base::TopicId) {
-        let _turn = self.changing.lock();
         let image = self.image.load_full();
         let Some(topic) = image.topic_by_id(id) else { return };
         for id in topic.ids(0, topic.ready_count) {
-            if let Some(partition) = self.get(id) {
-                partition.set_config((*topic.config).clone());
-            }
+            self.in_turn(id, || self.reconfigure_one(id));
+        }
+    }
+
+    fn reconfigure_one(&self, id: TopicPartition) {
+        let Some(partition) = self.get(id) else { return };
+        // Looked up again in its turn: a later change may have been here already.
+        if let Some(topic) = self.image.load().topic_by_id(id.topic_id) {
+            partition.set_config((*topic.config).clone());
         }
     }
 

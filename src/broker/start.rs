@@ -5,7 +5,8 @@
 //! 3. `started` is durable in the flush journal; then `BrokerStarted` in the metadata log, which raises the leader epoch
 //!    of every partition when the last run did not end cleanly. No user log is appended to before.
 //! 4. Deleted topics are removed, folders that nobody knows go to quarantine, folders of new topics are made.
-//! 5. After an unclean end every log is opened, which cuts torn tails; after a clean one each is opened at first use.
+//! 5. After an unclean end every log is opened, several at a time, which cuts torn tails; after a clean one each is opened at
+//!    first use.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,15 +14,18 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::broker::{Broker, Parts};
 use super::data_dir::{DataDir, DataDirError};
+use super::off_shard::off_shard;
 use super::partitions::{Home, Partitions};
 use super::topics::folders;
 use crate::base::TopicPartition;
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
 use crate::cluster::{Command, CommitError, Image, MetadataError, MetadataLog, Topic};
 use crate::config::BrokerSettings;
-use crate::env::{Disk, DiskError, Env};
+use crate::env::{Disk, DiskError, Env, threads};
 use crate::log::{LogStore, OpenError, StoreOptions, folder};
 
 /// Why a broker can't start.
@@ -90,7 +94,8 @@ pub(super) async fn start(env: Env, settings: BrokerSettings) -> Result<Arc<Brok
     sort_folders(&*broker.env.disk, &path, &broker.image())?;
     finish_creates(&broker).await?;
     if !was_clean {
-        open_all(&broker);
+        let (broker, at_once) = (broker.clone(), broker.settings.recovery_threads);
+        off_shard(move || open_all(&broker, at_once)).await;
     }
     Ok(broker)
 }
@@ -175,12 +180,30 @@ fn is_known(image: &Image, disk: &dyn Disk, data_dir: &Path, name: &str) -> bool
     })
 }
 
-/// Opens every log. One that can't be opened is offline, and tells why when it is asked for.
-fn open_all(broker: &Broker) {
-    for topic in broker.image().topics() {
-        for id in topic.ids(0, topic.ready_count) {
-            // The reason is logged and kept by `open`.
-            let _ = broker.partitions.open(id);
-        }
+/// Opens every log, some `at_once`; with 1 in the order of the image and on this thread. One that can't be opened is offline,
+/// and tells why when it is asked for.
+fn open_all(broker: &Arc<Broker>, at_once: usize) {
+    let image = broker.image();
+    let ids: Vec<_> = image.topics().flat_map(|topic| topic.ids(0, topic.ready_count)).collect();
+    let others = at_once.min(ids.len()).saturating_sub(1);
+    let queue = Arc::new(Mutex::new(ids.into_iter()));
+    let spawn = |_| {
+        let (partitions, queue) = (broker.partitions.clone(), queue.clone());
+        threads::spawn("recovery", move || open_each(&partitions, &queue))
+    };
+    // A thread that the system refuses is not missed: this one takes what is left.
+    let threads: Vec<_> = (0..others).map_while(|at| spawn(at).ok()).collect();
+    open_each(&broker.partitions, &queue);
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+/// Opens logs until none is left.
+fn open_each(partitions: &Partitions, queue: &Mutex<impl Iterator<Item = TopicPartition>>) {
+    let next = || queue.lock().next();
+    while let Some(id) = next() {
+        // The reason is logged and kept by `open`.
+        let _ = partitions.open(id);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::topics::{CreateTopic, DeleteTopic, ListTopics, TrimTopic, UpdateTopic};
 use super::{Broker, StartError};
-use crate::base::{ErrorKind, Offset};
+use crate::base::{ErrorKind, Offset, TopicPartition};
 use crate::cluster::metadata_log::SNAPSHOT_COMMANDS;
 use crate::cluster::{Command, Configs};
 use crate::config::{BrokerSettings, Machine};
@@ -20,6 +20,10 @@ use crate::record::{BatchBuilder, Codec, NewRecord, ValidBatch};
 const DATA: &str = "/data";
 
 async fn try_start(disk: &SimDisk, seed: u64) -> Result<Arc<Broker>, StartError> {
+    start_with(disk, seed, 1).await
+}
+
+async fn start_with(disk: &SimDisk, seed: u64, recovery_threads: usize) -> Result<Arc<Broker>, StartError> {
     let env = Env {
         disk: Arc::new(disk.clone()),
         clock: Arc::new(RealClock::new()),
@@ -28,6 +32,7 @@ async fn try_start(disk: &SimDisk, seed: u64) -> Result<Arc<Broker>, StartError>
     let machine = Machine { memory_bytes: 1 << 30, cores: 1, descriptors_max: 1024 };
     let mut settings = BrokerSettings::defaults(&machine);
     settings.data_dir = DATA.into();
+    settings.recovery_threads = recovery_threads;
     Broker::start(env, settings).await
 }
 
@@ -96,6 +101,56 @@ async fn a_clean_stop_keeps_everything_and_raises_no_epoch() {
     assert_eq!(partition.read(0, 1 << 20, Wait::Allowed).unwrap().next_offset, 3);
     assert!(again.partition_if_open("orders", None, 0).unwrap().is_some());
     stop(&again).await;
+}
+
+/// The partitions of a topic whose files were changed, each time that it was another one's turn.
+fn turns(disk: &SimDisk, topic: &str) -> Vec<i32> {
+    let partition = |path: &Path| {
+        let folder = path.strip_prefix(DATA).ok()?.components().next()?.as_os_str().to_str()?;
+        folder.strip_prefix(topic)?.strip_prefix('-')?.parse().ok()
+    };
+    let mut turns: Vec<i32> = disk.trace().iter().filter_map(|op| partition(&op.path)).collect();
+    turns.dedup();
+    turns
+}
+
+#[tokio::test]
+async fn after_a_kill_all_logs_are_opened_one_by_one_in_order_or_several_at_a_time() {
+    let disk = SimDisk::default();
+    create(&start(&disk).await, "orders", 20).await;
+    for recovery_threads in [1, 4, 100] {
+        let killed = disk.kill();
+        let again = start_with(&killed, 1, recovery_threads).await.unwrap();
+        for partition in 0..20 {
+            let open = again.partition_if_open("orders", None, partition).unwrap();
+            assert_eq!(open.expect("opened at the start").leader_epoch(), 1);
+        }
+        if recovery_threads == 1 {
+            assert_eq!(turns(&killed, "orders"), (0..20).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_partition_is_opened_while_another_one_is_and_none_is_opened_twice() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 8).await;
+    let topic_id = broker.image().topic("orders").unwrap().id;
+    let ids: Vec<_> = (0..8).map(|partition| TopicPartition { topic_id, partition }).collect();
+    let partitions = &broker.partitions;
+    let opened = partitions.in_turn(ids[0], || partitions.open(ids[1]).unwrap());
+    assert_eq!(opened.id(), ids[1]);
+    let open_all = || ids.iter().map(|id| partitions.open(*id).unwrap()).collect::<Vec<_>>();
+    let found: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(open_all)).collect();
+        scope.spawn(|| (0..20).for_each(|_| partitions.reconfigure(topic_id)));
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for other in &found {
+        assert!(other.iter().zip(&found[0]).all(|(one, two)| Arc::ptr_eq(one, two)));
+    }
+    assert_eq!(partitions.turn_count(), 0, "no lock stays behind");
 }
 
 #[tokio::test]

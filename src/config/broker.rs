@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::def::{ConfigError, DURATION_MS_MAX, Fallback, Key, KeyKind, Range, SIZE_BYTES_MAX, Value, Words};
+use crate::base::limits::RECOVERY_THREADS;
 
 const MIB: u64 = 1 << 20;
 
@@ -81,6 +82,8 @@ pub struct BrokerSettings {
     pub shards: usize,
     /// `open.files.max`: log files held open.
     pub open_files_max: usize,
+    /// Logs that are recovered at a time after an unclean end. No key: a simulation takes 1, so that there is an order.
+    pub recovery_threads: usize,
     /// `max.connections`.
     pub connections_max: usize,
     /// `shutdown.timeout.ms`: how long a stop waits for requests.
@@ -135,6 +138,7 @@ impl BrokerSettings {
             disk_reserve_bytes: None,
             shards: if machine.cores <= 2 { 1 } else { (machine.cores - 1).min(SHARDS_MAX) },
             open_files_max: (machine.descriptors_max / 2).clamp(OPEN_FILES_MIN, OPEN_FILES_MAX) as usize,
+            recovery_threads: RECOVERY_THREADS,
             connections_max: 10_000,
             shutdown_timeout_ms: 10_000,
             retention_check_ms: 30_000,

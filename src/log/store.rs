@@ -118,7 +118,9 @@ impl LogStore {
 
     /// Closes a log that is about to be deleted and forgets its durable point.
     pub fn close_log(&self, id: TopicPartition) {
-        if let Some(log) = self.logs.lock().remove(&id) {
+        let removed = self.logs.lock().remove(&id);
+        // Not under the lock: others are opened while this one waits.
+        if let Some(log) = removed {
             log.close();
             // A round that took the log before must be done with its folder.
             self.committer.wait_for_round();
