@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::listener::Door;
+use super::windows::{Admission, Windows};
 use crate::env::Clock;
 use crate::env::clock::Sleep;
 use crate::env::frame_follower::{FrameFollower, PREFACE_BYTES};
@@ -27,16 +28,24 @@ const FAREWELL_WAIT: Duration = Duration::from_secs(2);
 /// A connection that was accepted but is not yet served: it can go to another thread.
 pub struct Accepted {
     socket: std::net::TcpStream,
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
+/// What a connection takes of what there is; given back when it is closed.
+type Place = (OwnedSemaphorePermit, Admission);
+
 impl Accepted {
-    /// Takes a connection off the runtime that accepted it; `place` is given back when it is closed.
+    /// Takes a connection off the runtime that accepted it; what it takes is given back when it is closed.
     ///
     /// Errors: the socket can't be set up.
-    pub fn new(socket: TcpStream, place: OwnedSemaphorePermit) -> io::Result<Self> {
+    pub fn new(socket: TcpStream, place: OwnedSemaphorePermit, admission: Admission) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        Ok(Self { socket: socket.into_std()?, place })
+        Ok(Self { socket: socket.into_std()?, place: (place, admission) })
+    }
+
+    /// The windows that it was given.
+    pub fn windows(&self) -> Windows {
+        self.place.1.windows
     }
 
     /// Puts it on the runtime that serves it.
@@ -77,7 +86,7 @@ pub struct Connection {
     stop: Option<Stop>,
     farewell_wait: Duration,
     clock: Arc<dyn Clock>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connection {

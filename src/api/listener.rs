@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::connection::Accepted;
 use super::grpc;
+use super::windows::{WIDE, WindowGate};
 use crate::broker::Broker;
 use crate::env::threads;
 
@@ -63,7 +64,7 @@ pub async fn serve(
     tokio::select! {
         () = shutdown => {}
         _ = broker_stops.wait_for(|stops| *stops) => {}
-        () = accept(&broker, &listener, &shards.dealt) => {}
+        () = accept(&broker, &listener, &shards.queues) => {}
         () = &mut draining, if shards.threads.is_empty() => {}
     }
     drop(listener);
@@ -78,10 +79,11 @@ pub async fn serve(
     }
 }
 
-/// Accepts for ever. Above `max.connections` a connection is closed at once.
-async fn accept(broker: &Broker, listener: &TcpListener, dealt: &[mpsc::Sender<Accepted>]) {
+/// Accepts for ever. Above `max.connections`, or without memory for what it may send, a connection is closed at once.
+async fn accept(broker: &Broker, listener: &TcpListener, queues: &[Queue]) {
+    let gate = WindowGate::new(broker.budget().clone());
     let places = Arc::new(Semaphore::new(broker.settings().connections_max.min(Semaphore::MAX_PERMITS)));
-    let mut turns = dealt.iter().cycle();
+    let mut turns = queues.iter().cycle();
     loop {
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket,
@@ -95,18 +97,48 @@ async fn accept(broker: &Broker, listener: &TcpListener, dealt: &[mpsc::Sender<A
             tracing::warn!("a connection was refused: max.connections is reached");
             continue;
         };
-        let accepted = Accepted::new(socket, place);
+        let Some(admission) = gate.admit() else {
+            tracing::warn!("a connection was refused: memory.bytes is used up");
+            continue;
+        };
+        let accepted = Accepted::new(socket, place, admission);
         let (Ok(accepted), Some(shard)) = (accepted, turns.next()) else { continue };
-        if shard.send(accepted).await.is_err() {
+        if shard.of(&accepted).send(accepted).await.is_err() {
             return;
         }
     }
 }
 
+/// Where connections wait for one shard. WHY two: a server gives the same windows to all its connections.
+struct Queue {
+    wide: mpsc::Sender<Accepted>,
+    narrow: mpsc::Sender<Accepted>,
+}
+
+/// The other end of a shard's queue.
+pub struct Connections {
+    /// Those with wide windows.
+    pub wide: mpsc::Receiver<Accepted>,
+    /// Those with narrow windows.
+    pub narrow: mpsc::Receiver<Accepted>,
+}
+
+impl Queue {
+    fn new() -> (Self, Connections) {
+        let (wide, wide_end) = mpsc::channel(DEALT_MAX);
+        let (narrow, narrow_end) = mpsc::channel(DEALT_MAX);
+        (Self { wide, narrow }, Connections { wide: wide_end, narrow: narrow_end })
+    }
+
+    fn of(&self, accepted: &Accepted) -> &mpsc::Sender<Accepted> {
+        if accepted.windows() == WIDE { &self.wide } else { &self.narrow }
+    }
+}
+
 /// Where connections are served: here when there is one shard, else each on a thread of its own.
 struct Shards {
-    dealt: Vec<mpsc::Sender<Accepted>>,
-    own: Option<mpsc::Receiver<Accepted>>,
+    queues: Vec<Queue>,
+    own: Option<Connections>,
     threads: Vec<oneshot::Receiver<()>>,
     /// Dropped when nobody waits for the shards any more: they end at once then.
     _cut: watch::Sender<()>,
@@ -115,16 +147,15 @@ struct Shards {
 impl Shards {
     fn start(door: &Door, count: usize) -> io::Result<Self> {
         let (cut, cut_off) = watch::channel(());
-        let (dealt, mut queues): (Vec<_>, Vec<_>) =
-            (0..count.max(1)).map(|_| mpsc::channel(DEALT_MAX)).unzip();
-        if queues.len() == 1 {
-            return Ok(Self { dealt, own: queues.pop(), threads: Vec::new(), _cut: cut });
+        let (queues, mut ends): (Vec<_>, Vec<_>) = (0..count.max(1)).map(|_| Queue::new()).unzip();
+        if ends.len() == 1 {
+            return Ok(Self { queues, own: ends.pop(), threads: Vec::new(), _cut: cut });
         }
-        let threads = queues
+        let threads = ends
             .into_iter()
             .enumerate()
             .map(|(index, connections)| start_shard(index, door.clone(), connections, cut_off.clone()));
-        Ok(Self { dealt, own: None, threads: threads.collect::<io::Result<_>>()?, _cut: cut })
+        Ok(Self { queues, own: None, threads: threads.collect::<io::Result<_>>()?, _cut: cut })
     }
 
     async fn drained(&mut self) {
@@ -138,7 +169,7 @@ impl Shards {
 fn start_shard(
     index: usize,
     door: Door,
-    connections: mpsc::Receiver<Accepted>,
+    connections: Connections,
     mut cut_off: watch::Receiver<()>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

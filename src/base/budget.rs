@@ -44,6 +44,12 @@ pub struct Debit {
 }
 
 impl Debit {
+    /// Takes in another debit of the same budget.
+    pub fn join(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.budget, &other.budget), "debits of two budgets");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back what is above `bytes`: less was needed than was taken.
     pub fn shrink_to(&mut self, bytes: u64) {
         let less = self.bytes.saturating_sub(bytes);
@@ -68,7 +74,10 @@ mod tests {
         let first = budget.try_debit(7).expect("fits");
         assert!(budget.try_debit(4).is_none());
         assert!(budget.try_debit(u64::MAX).is_none());
-        drop(first);
+        let mut second = budget.try_debit(1).expect("fits");
+        second.join(first);
+        assert_eq!(budget.used_bytes(), 8);
+        drop(second);
         assert_eq!(budget.used_bytes(), 0);
         let mut all = budget.try_debit(10).expect("fits");
         all.shrink_to(20);

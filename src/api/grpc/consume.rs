@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::limits::fit_offsets;
+use super::reply_body::Unsent;
 use super::status::status;
 use crate::api::listener::Door;
 use crate::broker::fetch::{Tail, TailAnswer, fetch, list_offset};
@@ -28,7 +29,11 @@ impl ConsumerService for Consuming {
         let request = convert::fetch_request(request.into_inner()).map_err(status)?;
         let reply = fetch(&self.0.broker, request, self.0.stopping.clone()).await;
         let partitions = reply.partitions.into_iter().map(convert::fetched_partition).collect();
-        Ok(Response::new(pb::FetchResponse { partitions }))
+        let unsent = Unsent::new(self.0.broker.env().clock.clone());
+        unsent.add(reply.debits);
+        let mut response = Response::new(pb::FetchResponse { partitions });
+        response.extensions_mut().insert(unsent);
+        Ok(response)
     }
 
     async fn list_offsets(
@@ -47,7 +52,10 @@ impl ConsumerService for Consuming {
     async fn tail(&self, request: Request<pb::TailRequest>) -> Result<Response<Self::TailStream>, Status> {
         let request = convert::tail_request(request.into_inner()).map_err(status)?;
         let tail = Tail::open(&self.0.broker, request, self.0.stopping.clone()).await;
-        Ok(Response::new(Box::pin(answers(tail))))
+        let unsent = Unsent::new(self.0.broker.env().clock.clone());
+        let mut response: Response<Self::TailStream> = Response::new(Box::pin(answers(tail, unsent.clone())));
+        response.extensions_mut().insert(unsent);
+        Ok(response)
     }
 }
 
@@ -62,13 +70,13 @@ impl Consuming {
     }
 }
 
-/// Each answer is made when the connection can take one. WHY its debits stay until the next is asked for: only then the
-/// connection has sent it, and a client that does not read must not hold memory that nobody counts.
-fn answers(tail: Tail) -> impl Stream<Item = Result<pb::TailResponse, Status>> {
-    stream::unfold((tail, Vec::new()), |(mut tail, sent)| async {
-        drop(sent);
+/// Each answer is made when the connection can take one; its debits go with its bytes.
+fn answers(tail: Tail, unsent: Unsent) -> impl Stream<Item = Result<pb::TailResponse, Status>> {
+    stream::unfold((tail, unsent), |(mut tail, unsent)| async {
         let mut answer = tail.next().await?;
-        let unsent = answer.as_mut().map(|answer| std::mem::take(&mut answer.debits)).unwrap_or_default();
+        if let Ok(answer) = &mut answer {
+            unsent.add(std::mem::take(&mut answer.debits));
+        }
         Some((answer.map(tail_response).map_err(status), (tail, unsent)))
     })
 }

@@ -8,21 +8,13 @@ use tonic::transport::Server;
 use tonic::{Response, Status};
 
 use super::status::status;
+use crate::api::windows::Windows;
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::base::{Error, ErrorKind};
 use crate::proto::grpc as pb;
 
 /// Calls at once on one connection.
 const STREAMS_MAX: u32 = 128;
-
-/// Window of a call: the bandwidth-delay product of 10 Gbit/s over 3 ms.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-
-/// Window of a connection: two calls at full speed.
-const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
-
-/// Largest frame that we take. Frames between 16 KiB and this are the slowest of all sizes (measured).
-const FRAME_BYTES_MAX: u32 = 1 << 20;
 
 /// Silence after which a connection is probed, and how long an answer may take.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -45,13 +37,13 @@ pub const STREAM_UNREAD_BYTES_MAX: usize = 16 << 20;
 /// Results that share a frame, in bytes.
 pub const RESULTS_FRAME_BYTES: usize = 1 << 20;
 
-/// A server with these limits. A connection has no maximum age: that would cut streams.
-pub fn server() -> Server {
+/// A server with these limits and `windows`. A connection has no maximum age: that would cut streams.
+pub fn server(windows: Windows) -> Server {
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES_MAX)
+        .initial_stream_window_size(windows.stream_bytes)
+        .initial_connection_window_size(windows.connection_bytes)
+        .max_frame_size(windows.frame_bytes)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)

@@ -1,7 +1,7 @@
 //! The gRPC door: the services of `proto/weir/v1`, health and reflection.
 //!
 //! Reading order: [`server`] and [`limits`] (what a connection may do), [`request_body`] (what a request may
-//! hold), [`status`] (errors), [`convert`] (requests and
+//! hold), [`reply_body`], [`status`] (errors), [`convert`] (requests and
 //! replies), then one file for each service.
 
 pub mod cluster;
@@ -12,6 +12,7 @@ pub mod message_follower;
 pub mod outbox;
 pub mod produce;
 pub mod produce_stream;
+pub mod reply_body;
 pub mod request_body;
 pub mod server;
 pub mod status;

@@ -12,6 +12,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::limits::{RESULTS_FRAME_BYTES, STREAM_UNREAD_BYTES_MAX};
+use super::reply_body::Unsent;
 use crate::base::budget::{Budget, Debit};
 use crate::base::{Error, ErrorKind};
 use crate::proto::grpc as pb;
@@ -25,28 +26,30 @@ pub struct Outbox {
 /// The end that the client reads.
 pub struct Outlet {
     shared: Arc<Mutex<Shared>>,
+    /// Where the memory of results goes when they are on their way.
+    unsent: Unsent,
     /// Ends the reading of requests when the client goes away.
     reader: Option<tokio::task::AbortHandle>,
 }
 
 #[derive(Default)]
 struct Shared {
-    unsent: VecDeque<Unsent>,
+    unsent: VecDeque<Kept>,
     unsent_bytes: usize,
     end: Option<Result<(), Status>>,
     waker: Option<Waker>,
 }
 
-struct Unsent {
+struct Kept {
     result: pb::ProduceStreamResult,
     bytes: usize,
-    _debit: Debit,
+    debit: Debit,
 }
 
-/// An empty outbox. Unsent results are debited from `budget`.
-pub fn outbox(budget: Arc<Budget>) -> (Outbox, Outlet) {
+/// An empty outbox. Results are debited from `budget` until they are on their way, and then by `unsent`.
+pub fn outbox(budget: Arc<Budget>, unsent: Unsent) -> (Outbox, Outlet) {
     let shared = Arc::<Mutex<Shared>>::default();
-    (Outbox { shared: shared.clone(), budget }, Outlet { shared, reader: None })
+    (Outbox { shared: shared.clone(), budget }, Outlet { shared, unsent, reader: None })
 }
 
 impl Outbox {
@@ -62,7 +65,7 @@ impl Outbox {
             if shared.unsent_bytes > STREAM_UNREAD_BYTES_MAX && !shared.unsent.is_empty() {
                 return Err(unread());
             }
-            shared.unsent.push_back(Unsent { result, bytes, _debit: debit });
+            shared.unsent.push_back(Kept { result, bytes, debit });
         }
         shared.wake();
         Ok(())
@@ -89,17 +92,25 @@ impl Shared {
     }
 
     /// As many results as share a frame; at least one if there is one.
-    fn take_frame(&mut self) -> Vec<pb::ProduceStreamResult> {
+    fn take_frame(&mut self, on_the_way: &Unsent) -> Vec<pb::ProduceStreamResult> {
         let mut frame = Vec::new();
         let mut frame_bytes = 0;
+        let mut debits: Option<Debit> = None;
         while let Some(next) = self.unsent.front() {
             if !frame.is_empty() && frame_bytes + next.bytes > RESULTS_FRAME_BYTES {
                 break;
             }
             frame_bytes += next.bytes;
-            frame.extend(self.unsent.pop_front().map(|unsent| unsent.result));
+            if let Some(next) = self.unsent.pop_front() {
+                match &mut debits {
+                    Some(sum) => sum.join(next.debit),
+                    none => *none = Some(next.debit),
+                }
+                frame.push(next.result);
+            }
         }
         self.unsent_bytes -= frame_bytes;
+        on_the_way.add(debits);
         frame
     }
 }
@@ -125,7 +136,7 @@ impl Stream for Outlet {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut shared = self.shared.lock();
-        let results = shared.take_frame();
+        let results = shared.take_frame(&self.unsent);
         if !results.is_empty() {
             return Poll::Ready(Some(Ok(pb::ProduceStreamResponse { results })));
         }
@@ -145,6 +156,10 @@ mod tests {
 
     use super::*;
 
+    fn on_the_way() -> Unsent {
+        Unsent::new(Arc::new(crate::env::SimClock::new(0)))
+    }
+
     fn result(sequence: i64) -> pb::ProduceStreamResult {
         pb::ProduceStreamResult { sequence, results: Vec::new() }
     }
@@ -156,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_unsent_shares_a_frame_and_the_end_comes_last() {
-        let (outbox, mut outlet) = outbox(Budget::new(1 << 20));
+        let (outbox, mut outlet) = outbox(Budget::new(1 << 20), on_the_way());
         assert!(outlet.next().now_or_never().is_none());
         outbox.put(vec![result(1), result(2)]).expect("room");
         outbox.put(vec![result(3)]).expect("room");
@@ -169,7 +184,7 @@ mod tests {
     #[test]
     fn frames_are_bounded_and_give_their_memory_back() {
         let budget = Budget::new(10 << 20);
-        let (outbox, mut outlet) = outbox(budget.clone());
+        let (outbox, mut outlet) = outbox(budget.clone(), on_the_way());
         let error = pb::ItemError { message: "x".repeat(RESULTS_FRAME_BYTES / 2), ..Default::default() };
         let item = pb::ProduceResult { error: Some(error), ..Default::default() };
         let large = |sequence| pb::ProduceStreamResult { sequence, results: vec![item.clone()] };
@@ -178,12 +193,14 @@ mod tests {
         assert_eq!(sequences(outlet.next().now_or_never()), [1]);
         assert_eq!(sequences(outlet.next().now_or_never()), [2]);
         assert_eq!(sequences(outlet.next().now_or_never()), [3]);
+        assert!(budget.used_bytes() > RESULTS_FRAME_BYTES as u64, "they are on their way");
+        drop(outlet);
         assert_eq!(budget.used_bytes(), 0);
     }
 
     #[test]
     fn a_client_that_never_reads_is_told_so() {
-        let (outbox, _outlet) = outbox(Budget::new(100));
+        let (outbox, _outlet) = outbox(Budget::new(100), on_the_way());
         let full = (0..1_000).find_map(|sequence| outbox.put(vec![result(sequence + 1)]).err());
         assert_eq!(full.expect("the budget ends").kind, ErrorKind::Throttled);
     }

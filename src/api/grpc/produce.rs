@@ -6,6 +6,7 @@ use super::convert;
 use super::limits::fit_results;
 use super::outbox::{Outlet, outbox};
 use super::produce_stream;
+use super::reply_body::Unsent;
 use super::status::status;
 use crate::api::listener::Door;
 use crate::broker::produce::produce;
@@ -43,11 +44,14 @@ impl ProducerService for Producing {
         &self,
         request: Request<Streaming<pb::ProduceStreamRequest>>,
     ) -> Result<Response<Self::ProduceStreamStream>, Status> {
-        let (results, outlet) = outbox(self.0.broker.budget().clone());
+        let unsent = Unsent::new(self.0.broker.env().clock.clone());
+        let (results, outlet) = outbox(self.0.broker.budget().clone(), unsent.clone());
         let door = self.0.clone();
         // A task of its own, because the reading of requests must not wait until the client reads results.
         let reader = tokio::spawn(produce_stream::run(door, request.into_inner(), results));
-        Ok(Response::new(outlet.ends(reader.abort_handle())))
+        let mut response = Response::new(outlet.ends(reader.abort_handle()));
+        response.extensions_mut().insert(unsent);
+        Ok(response)
     }
 }
 

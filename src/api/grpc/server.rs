@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use futures_util::StreamExt;
+use futures_util::future::join;
+use futures_util::{FutureExt, StreamExt};
 use http::Request;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,11 +20,13 @@ use super::cluster::Cluster;
 use super::consume::Consuming;
 use super::limits;
 use super::produce::Producing;
+use super::reply_body::watched;
 use super::request_body::RequestBody;
 use super::status::complete_reply;
 use super::topics::Topics;
 use crate::api::connection::{Accepted, Connection};
-use crate::api::listener::Door;
+use crate::api::listener::{Connections, Door};
+use crate::api::windows::{NARROW, WIDE, Windows};
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::proto::grpc::DESCRIPTORS;
 use crate::proto::grpc::cluster_service_server::ClusterServiceServer;
@@ -55,7 +58,7 @@ impl Connected for Connection {
 /// Serves connections until the door stops and all of them are drained. Requests that began are answered.
 ///
 /// Cost of a stop: as long as the slowest client takes to read its answers; bound it from outside.
-pub async fn serve(door: Door, connections: mpsc::Receiver<Accepted>) {
+pub async fn serve(door: Door, connections: Connections) {
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_NAMES {
         health.set_service_status(name, ServingStatus::Serving).await;
@@ -64,9 +67,23 @@ pub async fn serve(door: Door, connections: mpsc::Receiver<Accepted>) {
         .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(GRPC_MESSAGE_BYTES_MAX);
     let routes = routes(&door).add_service(health_service);
-    let own_door = door.clone();
+    let stopped = stop(door.clone(), health).shared();
+    let Connections { wide, narrow } = connections;
+    join(
+        serve_with(WIDE, wide, (&door, routes.clone()), stopped.clone()),
+        serve_with(NARROW, narrow, (&door, routes), stopped),
+    )
+    .await;
+}
+
+async fn serve_with(
+    windows: Windows,
+    connections: mpsc::Receiver<Accepted>,
+    (door, routes): (&Door, Routes),
+    stopped: impl Future<Output = ()>,
+) {
     let incoming = ReceiverStream::new(connections).filter_map(|accepted| {
-        let connected = accepted.connect(&own_door);
+        let connected = accepted.connect(door);
         async move {
             match connected {
                 Ok(connection) => Some(Ok::<_, Infallible>(connection)),
@@ -78,13 +95,12 @@ pub async fn serve(door: Door, connections: mpsc::Receiver<Accepted>) {
         }
     });
     let (share, clock) = (door.broker.unfinished().clone(), door.broker.env().clock.clone());
-    let bounded = move |request: Request<Body>| {
+    let counted = move |request: Request<Body>| {
         request.map(|body| Body::new(RequestBody::new(body, share.clone(), clock.clone())))
     };
-    let stopped = stop(door, health);
-    let served = limits::server()
-        .layer(MapResponseLayer::new(complete_reply))
-        .layer(MapRequestLayer::new(bounded))
+    let served = limits::server(windows)
+        .layer(MapResponseLayer::new(|reply| watched(complete_reply(reply))))
+        .layer(MapRequestLayer::new(counted))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stopped)
         .await;
