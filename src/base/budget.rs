@@ -25,6 +25,17 @@ impl Budget {
             .map(|_| Debit { budget: self.clone(), bytes })
     }
 
+    /// Takes as much of `bytes` as is there, which may be nothing.
+    pub fn debit_up_to(self: &Arc<Self>, bytes: u64) -> Debit {
+        let mut taken = 0;
+        let take = |used: u64| {
+            taken = bytes.min(self.limit_bytes.saturating_sub(used));
+            Some(used + taken)
+        };
+        let _ = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        Debit { budget: self.clone(), bytes: taken }
+    }
+
     /// Bytes taken at this moment.
     pub fn used_bytes(&self) -> u64 {
         self.used_bytes.load(Ordering::Relaxed)
@@ -44,6 +55,11 @@ pub struct Debit {
 }
 
 impl Debit {
+    /// How many.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Takes in another debit of the same budget.
     pub fn join(&mut self, mut other: Self) {
         debug_assert!(Arc::ptr_eq(&self.budget, &other.budget), "debits of two budgets");
@@ -79,6 +95,9 @@ mod tests {
         assert_eq!(budget.used_bytes(), 8);
         drop(second);
         assert_eq!(budget.used_bytes(), 0);
+        let (some, rest) = (budget.debit_up_to(7), budget.debit_up_to(7));
+        assert_eq!((some.bytes(), rest.bytes(), budget.debit_up_to(1).bytes()), (7, 3, 0));
+        drop((some, rest));
         let mut all = budget.try_debit(10).expect("fits");
         all.shrink_to(20);
         assert_eq!(budget.used_bytes(), 10);

@@ -17,6 +17,7 @@ mod producer_ids;
 pub mod request;
 pub mod start;
 pub mod topics;
+pub mod unpacking;
 
 pub use broker::Broker;
 pub use start::StartError;

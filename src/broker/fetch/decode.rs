@@ -9,10 +9,11 @@ use bytes::Bytes;
 use crate::base::budget::{Budget, Debit};
 use crate::base::limits::DECOMPRESSED_BYTES_MAX;
 use crate::base::{Error, ErrorKind, LeaderEpoch, Offset};
-use crate::broker::errors::{Place, throttled};
+use crate::broker::errors::Place;
 use crate::broker::request::{Header, Record};
+use crate::broker::unpacking::Unpacking;
 use crate::log::LogSlice;
-use crate::record::{BatchError, BatchHeader, DecompressError, RecordBatch, RecordView, Records};
+use crate::record::{BatchError, BatchHeader, Codec, DecompressError, RecordBatch, RecordView, Records};
 
 /// How much one answer may hold.
 #[derive(Clone, Copy, Debug)]
@@ -98,18 +99,18 @@ impl Decoder<'_> {
             self.out.next_offset = self.out.next_offset.max(header.last_offset() + 1);
             return Ok(Step::More);
         }
-        let records = match batch.records(DECOMPRESSED_BYTES_MAX) {
+        let is_packed = !matches!(batch.codec(), Ok(Codec::None));
+        let unpacking = is_packed.then(|| Unpacking::begin(self.budget, DECOMPRESSED_BYTES_MAX));
+        let records = match batch.records(unpacking.as_ref().map_or(0, Unpacking::bytes_max)) {
             Ok(records) => records,
             Err(BatchError::Decompress(DecompressError::TooLarge { max_bytes, .. })) => {
+                unpacking.as_ref().map_or(Ok(()), Unpacking::refused)?;
                 return Err(self
                     .too_large(header.base_offset, format_args!("unpacks to more than {max_bytes} bytes")));
             }
             Err(_) => return Err(damaged(Some(header))),
         };
-        if !std::ptr::eq(records.bytes().as_ptr(), batch.body().as_ptr()) {
-            let debit = self.budget.try_debit(records.bytes().len() as u64).ok_or_else(throttled)?;
-            self.out.debits.push(debit);
-        }
+        self.out.debits.extend(unpacking.map(|unpacking| unpacking.end(records.bytes().len())));
         self.take_records(&header, &records)
     }
 
@@ -277,7 +278,11 @@ mod tests {
     #[test]
     fn unpacking_takes_memory_from_the_budget() {
         let slice = slice(&[batch(0, &[&[0; 1000]], Codec::Gzip)], 1);
-        let budget = Budget::new(100);
+        let budget = Budget::new(3_000);
+        let others = budget.try_debit(2_500).expect("there");
         assert_eq!(decode(&slice, 0, ROOM, &budget, PLACE).expect_err("too much").kind, ErrorKind::Throttled);
+        drop(others);
+        let decoded = decode(&slice, 0, ROOM, &budget, PLACE).expect("there is room");
+        assert_eq!((decoded.debits.len(), budget.used_bytes() < 1_100), (1, true));
     }
 }

@@ -1,15 +1,19 @@
 //! Makes what a producer sent into a batch that may be stored under the settings of its topic.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::base::budget::Budget;
 use crate::base::limits::{DECOMPRESSED_BYTES_MAX, DECOMPRESSION_RATIO_MAX};
 use crate::base::{Error, Timestamp};
 use crate::broker::errors::Place;
 use crate::broker::request::Record;
+use crate::broker::unpacking::Unpacking;
 use crate::config::{CompressionType, TimestampType, TopicConfig};
 use crate::record::{
-    BatchBuilder, BuildError, Codec, InvalidBatch, NewRecord, ProducerFields, RecordBatch, Rules, ValidBatch,
-    recompress, validate,
+    BatchBuilder, BatchError, BuildError, Codec, DecompressError, InvalidBatch, NewRecord, ProducerFields,
+    RecordBatch, Rules, ValidBatch, recompress, validate,
 };
 
 /// Most bytes that one batch of a topic may unpack to.
@@ -32,21 +36,33 @@ pub fn rules_of(config: &TopicConfig, now_ms: Timestamp) -> Rules {
 
 /// Checks an encoded batch and changes only what the topic asks for: codec, append time.
 ///
-/// Cost: one pass for the checksum, one over the records.
+/// Cost: one pass for the checksum, one over the records; what a compressed batch unpacks to is debited from `budget`
+/// meanwhile. Errors: THROTTLED where there is no memory for that.
 pub fn take_batch(
     bytes: Bytes,
     config: &TopicConfig,
     now_ms: Timestamp,
     place: Place<'_>,
+    budget: &Arc<Budget>,
 ) -> Result<ValidBatch, Error> {
-    let rules = rules_of(config, now_ms);
-    let checked = RecordBatch::parse(bytes)
-        .map_err(InvalidBatch::from)
-        .and_then(|batch| validate(batch, &rules))
-        .and_then(|batch| match codec_of(config) {
-            Some(codec) => recompress(batch, codec, &rules),
-            None => Ok(batch),
-        });
+    let mut rules = rules_of(config, now_ms);
+    let batch = RecordBatch::parse(bytes).map_err(|error| place.invalid_batch(error.into()))?;
+    let unpacking = (!matches!(batch.codec(), Ok(Codec::None)))
+        .then(|| Unpacking::begin(budget, rules.max_decompressed_bytes));
+    if let Some(unpacking) = &unpacking {
+        rules.max_decompressed_bytes = unpacking.bytes_max();
+    }
+    let checked = validate(batch, &rules).and_then(|batch| match codec_of(config) {
+        Some(codec) => recompress(batch, codec, &rules),
+        None => Ok(batch),
+    });
+    if let (
+        Err(InvalidBatch::Batch(BatchError::Decompress(DecompressError::TooLarge { .. }))),
+        Some(unpacking),
+    ) = (&checked, &unpacking)
+    {
+        unpacking.refused()?;
+    }
     Ok(stamp(checked.map_err(|error| place.invalid_batch(error))?, config, now_ms))
 }
 
@@ -173,7 +189,7 @@ mod tests {
             ..TopicConfig::default()
         };
         let encoded = encode(&[record("a", Some(5))], &TopicConfig::default()).expect("fine").to_bytes();
-        let sent = take_batch(encoded, &config, 2_000, PLACE).expect("fine");
+        let sent = take_batch(encoded, &config, 2_000, PLACE, &Budget::new(1 << 20)).expect("fine");
         let built = encode(&[record("a", Some(5))], &config).expect("fine");
         for (batch, now_ms) in [(sent, 2_000), (built, 1_000)] {
             assert_eq!(batch.codec(), Codec::Zstd);
@@ -201,7 +217,27 @@ mod tests {
         let error = encode(&[nameless], &TopicConfig::default()).expect_err("no header name");
         assert_eq!((error.kind, &*error.metadata["record"]), (ErrorKind::InvalidRecord, "0"));
         let error =
-            take_batch(Bytes::from_static(b"junk"), &TopicConfig::default(), 0, PLACE).expect_err("junk");
+            take_batch(Bytes::from_static(b"junk"), &TopicConfig::default(), 0, PLACE, &Budget::new(1))
+                .expect_err("junk");
         assert_eq!(error.kind, ErrorKind::CorruptBatch);
+    }
+
+    #[test]
+    fn unpacking_takes_memory_from_the_budget() {
+        let config = TopicConfig {
+            compression_type: CompressionType::Codec(Codec::Gzip.id()),
+            ..TopicConfig::default()
+        };
+        let packed = encode(&[record("abc", None)], &config).expect("fine").to_bytes();
+        let budget = Budget::new(300);
+        let take = || take_batch(packed.clone(), &config, 1_000, PLACE, &budget);
+        let others = budget.try_debit(299).expect("there");
+        assert_eq!(take().expect_err("nothing is left").kind, ErrorKind::Throttled);
+        drop(others);
+        take().expect("there is room");
+        assert_eq!(budget.used_bytes(), 0);
+        let tiny = Budget::new(4);
+        let error = take_batch(packed.clone(), &config, 1_000, PLACE, &tiny).expect_err("it never fits");
+        assert_eq!(error.kind, ErrorKind::RecordTooLarge);
     }
 }

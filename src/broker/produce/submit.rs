@@ -127,7 +127,7 @@ impl Submitter<'_> {
             (Payload::Batch(bytes), Some(partition)) => {
                 let partition = target.open(self.broker, partition).await?;
                 let place = place_of(self.broker, &partition);
-                let batch = take_batch(bytes, &partition.config(), self.now_ms, place)?;
+                let batch = take_batch(bytes, &partition.config(), self.now_ms, place, self.broker.budget())?;
                 self.append(target, partition, Vec::new(), batch);
                 Ok(())
             }
