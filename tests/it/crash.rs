@@ -14,3 +14,4 @@ mod producers;
 mod removal;
 mod rules;
 mod told;
+mod topics;

@@ -320,9 +320,9 @@ impl State {
 
     /// Makes all pending units of a file durable; its names stay as they are.
     pub(super) fn sync_file(&mut self, file: Inode) {
-        for unit in self.take_units_of(file) {
-            self.apply(&unit);
-        }
+        let units = self.take_units_of(file);
+        let held = Arc::make_mut(&mut self.file(file).durable);
+        units.iter().for_each(|unit| apply_to(unit, held));
     }
 
     /// Takes a file's pending units out: the device will never learn of them.

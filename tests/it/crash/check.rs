@@ -3,7 +3,7 @@
 use weir::base::offset::NO_OFFSET;
 use weir::base::{LeaderEpoch, Offset};
 use weir::env::SimDisk;
-use weir::log::{PartitionLog, Wait};
+use weir::log::{LogSlice, PartitionLog, ReadError, Wait};
 use weir::record::RecordBatch;
 use weir::record::builder::ProducerFields;
 
@@ -156,12 +156,18 @@ fn expire(life: &mut Life<'_>) -> Result<(), String> {
 
 /// Every record below the high watermark.
 pub(super) fn read_all(log: &PartitionLog) -> Result<Vec<Record>, String> {
+    let offsets = log.offsets();
+    read_all_with(offsets.log_start, |from| log.read(from, offsets.high_watermark, 1 << 20, Wait::Allowed))
+}
+
+/// Every record from `next` on that a reader gives.
+pub(super) fn read_all_with(
+    mut next: Offset,
+    read: impl Fn(Offset) -> Result<LogSlice, ReadError>,
+) -> Result<Vec<Record>, String> {
     let mut records = Vec::new();
-    let mut next = log.offsets().log_start;
     loop {
-        let slice = log
-            .read(next, log.offsets().high_watermark, 1 << 20, Wait::Allowed)
-            .map_err(|e| e.to_string())?;
+        let slice = read(next).map_err(|e| e.to_string())?;
         let mut rest = slice.bytes;
         if rest.is_empty() {
             return Ok(records);
