@@ -241,7 +241,7 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
             name: "memory.bytes",
             kind: KeyKind::Bytes(Range::of(MEMORY_BYTES_MIN as i64, SIZE_BYTES_MAX)),
             default: Fallback::Computed("a quarter of RAM"),
-            doc: "Memory for requests and replies that are under way; what finds no room in it is refused with THROTTLED.",
+            doc: "Memory for connections, requests and replies that are under way; what finds no room in it waits, or is refused with THROTTLED.",
         },
         get: |settings| Some(Value::Number(settings.memory_bytes as i64)),
         set: |settings, value| settings.memory_bytes = value.number().unsigned_abs(),

@@ -17,7 +17,7 @@ use crate::api::windows::WIDE;
 use crate::api::{Serving, serve};
 use crate::broker::Broker;
 use crate::config::{BrokerSettings, Machine};
-use crate::env::{Env, RealClock, Rng, SimDisk};
+use crate::env::{Clock, Env, RealClock, Rng, SimClock, SimDisk};
 use crate::proto::grpc as pb;
 use crate::proto::grpc::cluster_service_client::ClusterServiceClient;
 use crate::proto::grpc::consumer_service_client::ConsumerServiceClient;
@@ -38,11 +38,11 @@ impl World {
     }
 
     async fn start_with(change: impl FnOnce(&mut BrokerSettings)) -> Self {
-        let env = Env {
-            disk: Arc::new(SimDisk::default()),
-            clock: Arc::new(RealClock::new()),
-            rng: Arc::new(Rng::seeded(7)),
-        };
+        Self::start_at(Arc::new(RealClock::new()), change).await
+    }
+
+    async fn start_at(clock: Arc<dyn Clock>, change: impl FnOnce(&mut BrokerSettings)) -> Self {
+        let env = Env { disk: Arc::new(SimDisk::default()), clock, rng: Arc::new(Rng::seeded(7)) };
         let machine = Machine { memory_bytes: 1 << 30, cores: 1, descriptors_max: 1024 };
         let mut settings = BrokerSettings::defaults(&machine);
         settings.data_dir = "/data".into();
@@ -453,6 +453,34 @@ async fn a_tail_that_is_not_read_is_held_against_the_memory_budget() {
         .await
         .expect("what was sent is given back");
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_tail_that_is_not_read_for_long_ends_and_gives_its_memory_back() {
+    let clock = SimClock::new(1_000);
+    let world = World::start_at(Arc::new(clock.clone()), |_| {}).await;
+    world.create("t", 1).await;
+    for _ in 0..4 {
+        world.produce(vec![records("t", Some(0), vec![record(None, &"x".repeat(1_000_000))])]).await;
+    }
+    let request = pb::TailRequest { partitions: vec![place(0, 0)], ..Default::default() };
+    let mut tail = world.consumer().tail(request).await.unwrap().into_inner();
+    let soon = |holds: fn(u64) -> bool| {
+        tokio::time::timeout(Duration::from_secs(20), until_used(&world.broker, holds))
+    };
+    soon(|bytes| bytes >= 1_000_000).await.expect("an answer waits to be sent");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    clock.advance(Duration::from_secs(31));
+    soon(|bytes| bytes == 0).await.expect("its memory comes back");
+    let ended = loop {
+        match tail.message().await {
+            Ok(answer) => assert!(answer.is_some(), "it ends with a reason"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::ResourceExhausted, "{ended}");
+    let results = world.produce(vec![records("t", Some(0), vec![record(None, "a")])]).await;
+    assert_eq!(results[0].base_offset, 4, "the connection lives on");
 }
 
 #[tokio::test]
