@@ -1,12 +1,13 @@
 //! Runs scenarios through the enumerator: every cut, a second crash in some of the recoveries, faults at chosen operations.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use weir::env::SimDisk;
 use weir::env::sim_disk::{Effect, EnumerateOptions, EnumerationReport, Fault, Op, OpKind, enumerate};
 
 /// Of so many states one is recovered again and again, with a second crash after each operation of its recovery.
-const STATES_PER_SECOND_CRASH: u64 = 200;
+const STATES_PER_SECOND_CRASH: u64 = 300;
 
 /// What is done to a disk, and what must hold whatever a crash leaves of it.
 pub(super) trait Scenario {
@@ -37,14 +38,14 @@ pub(super) fn options() -> EnumerateOptions {
 /// The bounds for what is tried many times over: second crashes and faults.
 pub(super) fn small_options() -> EnumerateOptions {
     let EnumerateOptions { limit_units, random_states, .. } = options();
-    let (limit_units, random_states) = (limit_units.div_ceil(2), random_states.div_ceil(8));
+    let (limit_units, random_states) = (limit_units / 2, random_states / 8);
     EnumerateOptions { limit_units, random_states, ..options() }
 }
 
 /// Every so many operations a fault is planned: at each in the full form.
 fn fault_step() -> u64 {
     match options().limit_units {
-        0..=5 => 47,
+        0..=5 => 61,
         6..=11 => 5,
         _ => 1,
     }
@@ -55,6 +56,14 @@ pub(super) fn run(name: &str, disk: &SimDisk, scenario: &impl Scenario) -> Enume
     let report = enumerate_all(disk, options(), scenario);
     print(name, &report);
     report
+}
+
+/// The same on a disk on which a rule is taken out: there must be failures.
+pub(super) fn run_without(name: &str, disk: &SimDisk, scenario: &impl Scenario) {
+    let play = |disk: &Arc<SimDisk>| scenario.play(disk);
+    let report = enumerate(disk, options(), play, |disk, _, told| scenario.check(&disk, told));
+    print(&format!("without {name}"), &report);
+    assert!(report.failures > 0, "without {name} nothing was found in {} states", report.states);
 }
 
 /// Plays the scenario with a fault at each chosen operation, and stops it after every operation from there on.
@@ -123,7 +132,7 @@ fn enumerate_all(disk: &SimDisk, options: EnumerateOptions, scenario: &impl Scen
 
 /// A crash after each operation of the recovery of a crash.
 fn crash_again<S: Scenario>(disk: &SimDisk, scenario: &S, told: &S::Told) -> EnumerationReport {
-    let recover = |disk: &std::sync::Arc<SimDisk>| scenario.recover(disk, told);
+    let recover = |disk: &Arc<SimDisk>| scenario.recover(disk, told);
     enumerate(disk, small_options(), recover, |disk, _, told| {
         scenario.check(&disk, told).map_err(|what| format!("second crash: {what}"))
     })

@@ -11,7 +11,7 @@ use weir::broker::Broker;
 use weir::broker::topics::{CreateTopic, DeleteTopic, TrimTopic};
 use weir::cluster::Topic;
 use weir::config::{BrokerSettings, Machine};
-use weir::env::sim_disk::{Effect, Fault, Ignore, OpKind, SimDisk, SimOptions, ends_with};
+use weir::env::sim_disk::{Effect, Fault, OpKind, SimDisk, SimOptions, ends_with};
 use weir::env::{Disk, Env, Rng, SimClock};
 use weir::log::folder;
 use weir::record::builder::ProducerFields;
@@ -52,7 +52,7 @@ struct TopicTold {
 
 /// The topics of a scenario, in the order in which they were asked for.
 #[derive(Clone, Default)]
-struct Told {
+pub(super) struct Told {
     topics: Vec<TopicTold>,
 }
 
@@ -68,7 +68,7 @@ impl Told {
 }
 
 /// A topic lives and dies, twice, and lives.
-struct TopicScenario;
+pub(super) struct TopicScenario;
 
 /// A running broker and its runtime.
 struct Node {
@@ -181,7 +181,7 @@ impl Node {
 }
 
 /// A data directory that was used once and stopped cleanly.
-fn start_disk() -> SimDisk {
+pub(super) fn start_disk() -> SimDisk {
     let disk = SimDisk::new(SimOptions { block_bytes: 512, sector_bytes: 128, ..SimOptions::default() });
     disk.set_now_ms(NOW_MS);
     assert!(Node::start(&disk, START_SEED).expect("an empty disk").stop(), "stops cleanly");
@@ -309,22 +309,6 @@ fn topics_made_again_survive_every_crash() {
 #[test]
 fn topics_made_again_before_the_purge_survive_every_crash() {
     run("topics made again before the purge", &start_disk_without_purge(), &TopicScenario).assert_holds();
-}
-
-#[test]
-fn without_a_sync_of_the_metadata_the_enumerator_finds_the_loss() {
-    let disk = start_disk();
-    disk.ignore(Ignore::SyncData, |path| path.starts_with("/d/__cluster_metadata-0"));
-    let report = run("topics without the sync of the metadata", &disk, &TopicScenario);
-    assert!(report.failures > 0, "nothing was found in {} states", report.states);
-}
-
-#[test]
-fn without_a_sync_of_the_folders_the_enumerator_finds_the_loss() {
-    let disk = start_disk();
-    disk.ignore(Ignore::SyncDir, |path| path == Path::new(DATA));
-    let report = run("topics without the sync of the data directory", &disk, &TopicScenario);
-    assert!(report.failures > 0, "nothing was found in {} states", report.states);
 }
 
 #[test]
