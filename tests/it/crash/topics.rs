@@ -90,6 +90,8 @@ impl Node {
         };
         let machine = Machine { memory_bytes: 1 << 30, cores: 1, descriptors_max: 1024 };
         let mut settings = BrokerSettings::defaults(&machine);
+        // One log after the other, so that every run is the same.
+        settings.recovery_threads = 1;
         settings.data_dir = DATA.into();
         let broker = runtime.block_on(Broker::start(env, settings)).map_err(|error| error.to_string())?;
         Ok(Self { disk: disk.clone(), broker, runtime })
