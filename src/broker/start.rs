@@ -25,6 +25,7 @@ use crate::base::TopicPartition;
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
 use crate::cluster::{Command, CommitError, Image, MetadataError, MetadataLog, Topic};
 use crate::config::BrokerSettings;
+use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env, threads};
 use crate::log::{LogStore, OpenError, StoreOptions, folder};
 
@@ -103,7 +104,7 @@ pub(super) async fn start(env: Env, settings: BrokerSettings) -> Result<Arc<Brok
 /// After an unclean end each log may have lost records that somebody saw, so each gets a new leader epoch.
 fn broker_started(image: &Image, was_clean: bool) -> Command {
     let every = image.topics_with_deleted().filter(|topic| !topic.deleting);
-    let unclean = if was_clean {
+    let unclean = if was_clean || !Rule::RaiseEpoch.holds() {
         vec![]
     } else {
         every.flat_map(|topic| topic.ids(0, topic.partition_count())).collect()

@@ -11,6 +11,7 @@ pub mod frame_follower;
 pub mod process;
 pub mod real_disk;
 pub mod rng;
+pub mod rule;
 pub mod sim_clock;
 pub mod sim_disk;
 pub mod socket;

@@ -21,6 +21,7 @@ use crate::base::{LeaderEpoch, Offset};
 use crate::config::FlushMode;
 use crate::env::DiskError;
 use crate::env::disk::DiskErrorKind;
+use crate::env::rule::Rule;
 use crate::record::BatchHeader;
 use crate::record::header::HEADER_BYTES;
 
@@ -271,8 +272,11 @@ impl Writer {
     /// Undoes a failed write: the file ends at the logical end again, durably, or the log goes offline.
     fn take_back(&mut self, log: &Arc<PartitionLog>, staged: Vec<Staged>, error: DiskError) -> AppendError {
         let position = self.tally.position;
-        let cut =
-            self.active.log().write(|file| file.set_len(position)).and_then(|()| self.active.log().sync());
+        let log_file = self.active.log();
+        let cut = match Rule::CutBack.holds() {
+            true => log_file.write(|file| file.set_len(position)).and_then(|()| log_file.sync()),
+            false => Ok(()),
+        };
         let answer = match cut {
             Ok(()) => {
                 tracing::warn!(topic = %log.topic, partition = log.id.partition, %error, "append failed and was taken back");

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::errors::AppendError;
 use crate::base::Offset;
 use crate::base::limits::{PRODUCER_BATCHES_KEPT, PRODUCERS_KEPT};
+use crate::env::rule::Rule;
 use crate::record::BatchHeader;
 
 /// A stored batch of a producer.
@@ -83,7 +84,7 @@ impl ProducerState {
     /// Says what a batch is. Batches without producer id always follow. Changes nothing.
     /// `may_be_forgotten`: whether a producer that is unknown may have written before.
     pub fn check(&self, header: &BatchHeader, may_be_forgotten: bool) -> Result<Sequenced, AppendError> {
-        if !header.has_producer() {
+        if !header.has_producer() || !Rule::CheckSequence.holds() {
             return Ok(Sequenced::Next);
         }
         let gap = |expected| AppendError::OutOfOrderSequence {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::flush::queue::{DirtyQueue, WriterQueue};
 use crate::env::files::FileCache;
+use crate::env::rule::Rule;
 use crate::env::{Disk, Env};
 
 /// Shared by all logs of a data directory.
@@ -46,7 +47,7 @@ impl Shared {
 
     /// Whether user logs are refused because free space is below the reserve.
     pub(super) fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
+        self.is_full.load(Ordering::Relaxed) && Rule::KeepReserve.holds()
     }
 
     /// Looks at the free space. Cost: one system call.

@@ -12,6 +12,7 @@ use crate::broker::Broker;
 use crate::broker::lookup::find_topic;
 use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, CommitError, Image, Topic};
+use crate::env::rule::Rule;
 
 impl Broker {
     /// Deletes a topic. Its name is free when this returns.
@@ -47,6 +48,9 @@ impl Broker {
     /// Moves the folders of a deleted topic away, and unlinks them in the background.
     pub(super) async fn remove_folders(self: &Arc<Self>, topic: Arc<Topic>) -> Result<(), Error> {
         let (broker, retired) = (self.clone(), topic.clone());
+        if !Rule::MoveDeleted.holds() {
+            return Ok(());
+        }
         off_shard(move || {
             folders::retire(&broker, &retired)
                 .map_err(|error| folder_error(&retired.name, "moved away", error.into()))

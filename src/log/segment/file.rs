@@ -21,6 +21,7 @@ use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset, Timestamp};
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there};
 use crate::env::files::{CachedFile, FileCache};
+use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError};
 
 /// The side files of an open segment.
@@ -320,7 +321,7 @@ impl Segment {
     pub fn check_interval(&self, interval: &Interval, bytes: &[u8]) -> Vec<DamagedSpan> {
         // The interval that is still being written has no CRC yet; recovery read it, or this process wrote it.
         let Some(end) = interval.end else { return Vec::new() };
-        if self.is_checked(interval.number) {
+        if self.is_checked(interval.number) || !Rule::CheckInterval.holds() {
             return Vec::new();
         }
         let whole = bytes.len() as u64 == end.position - interval.start;

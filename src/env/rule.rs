@@ -1,0 +1,44 @@
+//! Rules of the log that a test can take out, to show that it would notice.
+//!
+//! Only with the cargo feature `fault`, which no build for users has: the environment variable `RULE_OUT` names the rule that
+//! does not hold then. Without the feature every rule holds, and asking costs nothing.
+
+/// A rule that keeps a promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// Log files are synced before an acknowledgement at `flush=ack`.
+    SyncLog,
+    /// Sequences of producers are checked before an append.
+    CheckSequence,
+    /// A start after an unclean end raises the leader epochs.
+    RaiseEpoch,
+    /// Stored bytes are checked the first time that they are read.
+    CheckInterval,
+    /// After a failed write the file is cut back before the answer `not written`.
+    CutBack,
+    /// A failed sync takes the partition offline.
+    GoOffline,
+    /// User appends are refused while free space is below the reserve.
+    KeepReserve,
+    /// A deleted topic's folders are moved away before the reply.
+    MoveDeleted,
+}
+
+impl Rule {
+    /// Whether it holds.
+    pub fn holds(self) -> bool {
+        !is_out(self)
+    }
+}
+
+#[cfg(not(feature = "fault"))]
+const fn is_out(_rule: Rule) -> bool {
+    false
+}
+
+#[cfg(feature = "fault")]
+fn is_out(rule: Rule) -> bool {
+    static OUT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let out = OUT.get_or_init(|| std::env::var("RULE_OUT").ok());
+    out.as_deref() == Some(&format!("{rule:?}"))
+}

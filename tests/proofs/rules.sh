@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Each scenario under fire is able to fail: with the rule taken out that it is about (cargo feature `fault`), it says so.
+# Arguments: rules to be tried; without any, all of them (SHORT=1: the first three).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# Rule, scenario, and what the scenario must say without the rule.
+readonly RULES='
+SyncLog power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack DamagedRange
+RaiseEpoch power_cut::only_the_end_is_lost_at_flush_os Lost:
+CheckSequence kill::acknowledged_records_survive_at_flush_ack Twice:
+CheckInterval damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable
+'
+
+export RUST_BACKTRACE=0 WEIR_KILLS="${WEIR_KILLS:-6}" WEIR_CUTS="${WEIR_CUTS:-3}"
+unset WEIR
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+
+if [ "${SHORT:-}" = 1 ]; then most=3; else most=100; fi
+tried=0
+while read -r rule scenario finding; do
+    [ -n "$rule" ] && [ "$tried" -lt "$most" ] || continue
+    [ $# -eq 0 ] || [[ " $* " == *" $rule "* ]] || continue
+    if RULE_OUT=$rule timeout 900 cargo test -q --features fault --test it "fire::$scenario" -- --exact --nocapture \
+        > "$said" 2>&1; then
+        if grep -q '^skipped:\|\.\.\. skipped:' "$said"; then
+            grep -o 'skipped:.*' "$said"
+            continue
+        fi
+        echo "rules: $scenario holds without $rule: it shows nothing"
+        exit 1
+    fi
+    if ! grep -q "$finding" "$said"; then
+        tail -30 "$said"
+        echo "rules: $scenario fails without $rule, but does not say '$finding'"
+        exit 1
+    fi
+    echo "without $rule, $scenario says: $(grep -c "$finding" "$said" || true) x $finding"
+    tried=$((tried + 1))
+done <<< "$RULES"
+echo "rules: $tried rules taken out, each one noticed"
