@@ -258,7 +258,8 @@ impl Recovery<'_> {
     /// The same below it.
     fn known_below(&self, point: Option<&DurablePoint>, to: u64) -> Known<'_> {
         let end_offset = point.filter(|point| point.position == to).map(|point| point.flushed);
-        Known { end_offset, ..self.known() }
+        let is_short = point.is_some_and(|point| point.position > to);
+        Known { end_offset, is_short, ..self.known() }
     }
 
     /// Walks valid batches from where the facts end up to byte `to`; stops at the first that is none.

@@ -1,5 +1,6 @@
 //! Weir under fire: real brokers under load, one fault at a time, one checker. `tests/proofs/fire.sh` runs the scenarios at length.
 
+mod checkpoints;
 mod damage;
 mod ext4;
 pub(crate) mod history;

@@ -31,7 +31,7 @@ pub fn assess(interval: &Interval, end: &IndexEntry, bytes: &[u8]) -> Vec<Damage
             batches.push(valid);
             continue;
         }
-        let next = (at + 1..bytes.len()).find_map(|next| chained_at(bytes, next, expected, end.offset));
+        let next = next_sound(bytes, at, expected, end.offset);
         let (stop, offset) =
             next.map_or((bytes.len(), end.offset), |valid| (valid.at, valid.header.base_offset));
         spans.push(span(at, stop, expected, offset));
@@ -70,20 +70,41 @@ fn valid_at(bytes: &[u8], at: usize, limit: Offset) -> Option<Valid> {
     (header.last_offset_delta >= 0 && header.last_offset() < limit).then_some(Valid { at, total, header })
 }
 
-/// A valid batch from which whole batches lead to the end. WHY so much: a value may hold a batch, which must not be taken for one of
-/// the log.
-fn chained_at(bytes: &[u8], at: usize, expected: Offset, limit: Offset) -> Option<Valid> {
+/// What looks like the header of a batch.
+fn header_at(bytes: &[u8], at: usize) -> Option<BatchHeader> {
     let rest = bytes.get(at..)?;
-    let header = BatchHeader::read(rest).filter(|_| rest[MAGIC_AT] == MAGIC)?;
-    if header.base_offset < expected || header.last_offset() >= limit {
-        return None;
+    BatchHeader::read(rest).filter(|_| rest[MAGIC_AT] == MAGIC)
+}
+
+/// The sound batch behind the damaged one at `at`. WHY not the first that is found: a value may hold a batch, which must not be taken
+/// for one of the log. So the damaged batch's own length is believed when it leads to a batch or to the end; else whole batches must
+/// lead to the end and to its offset, and their offsets must lie behind those of the damaged batch as far as it tells them.
+fn next_sound(bytes: &[u8], at: usize, expected: Offset, limit: Offset) -> Option<Valid> {
+    let damaged = header_at(bytes, at);
+    if let Some(total) = damaged.and_then(|header| header.total_bytes()) {
+        if at + total == bytes.len() {
+            return None;
+        }
+        let next = valid_at(bytes, at + total, limit).filter(|valid| valid.header.base_offset >= expected);
+        if next.is_some() {
+            return next;
+        }
     }
+    let least = damaged.map_or(expected, |header| expected + i64::from(header.last_offset_delta.max(0)) + 1);
+    (at + 1..bytes.len()).find_map(|next| chained_at(bytes, next, least, limit))
+}
+
+/// A valid batch with offsets from `least` on, from which whole batches lead to the end and to the offset `limit`.
+fn chained_at(bytes: &[u8], at: usize, least: Offset, limit: Offset) -> Option<Valid> {
+    header_at(bytes, at).filter(|header| header.base_offset >= least && header.last_offset() < limit)?;
     let first = valid_at(bytes, at, limit)?;
-    let mut next = first.at + first.total;
+    let (mut next, mut offset) = (first.at + first.total, first.header.last_offset() + 1);
     while next < bytes.len() {
-        next += BatchHeader::read(&bytes[next..])?.total_bytes()?;
+        let header = BatchHeader::read(&bytes[next..])?;
+        next += header.total_bytes()?;
+        offset = header.last_offset() + 1;
     }
-    (next == bytes.len()).then_some(first)
+    (next == bytes.len() && offset == limit).then_some(first)
 }
 
 /// The batch whose leader epoch must be that of a neighbour for the interval to fit.

@@ -51,6 +51,8 @@ pub struct Known<'a> {
     pub is_dense: bool,
     /// The offset that stands at the end of the walk.
     pub end_offset: Option<Offset>,
+    /// Whether the file ends before it should: then its end proves nothing.
+    pub is_short: bool,
     /// The epochs of the log; no batch has one that they do not know, unless it is newer, and none has the given one or a
     /// newer one.
     pub epochs: Option<(&'a EpochCache, LeaderEpoch)>,
@@ -159,8 +161,10 @@ impl<'a> Scan<'a> {
 
     /// Looks for the next valid batch behind bytes that are none, and moves there. Returns what was passed over.
     ///
-    /// WHY not the first that comes: a value may hold a batch, which must not be taken for one of the log. So first one is looked
-    /// for from which batch leads to batch up to the end, and only where there is none, one that another follows.
+    /// WHY not the first that comes: a value may hold a batch, which must not be taken for one of the log. So the damaged batch's
+    /// own length is believed when it leads to a batch or to the end. Else one is looked for from which batch leads to batch up to
+    /// the end, and only where there is none, one that another follows; with offsets behind those of the damaged batch, as far
+    /// as it tells them.
     pub fn skip_damage(&mut self) -> DiskResult<DamagedSpan> {
         let start = self.point;
         let mut span = DamagedSpan {
@@ -169,10 +173,7 @@ impl<'a> Scan<'a> {
             first_offset: start.offset,
             end_offset: None,
         };
-        let found = match self.find_valid(usize::MAX)? {
-            None => self.find_valid(FOLLOWERS_MIN)?,
-            found => found,
-        };
+        let found = self.find_sound()?;
         self.point.position = self.end;
         if let Some((position, offset)) = found {
             self.point = ScanPoint { position, offset, epoch: start.epoch };
@@ -181,12 +182,34 @@ impl<'a> Scan<'a> {
         Ok(span)
     }
 
-    /// The next valid batch that leads to the end, or to so many batches more: its position and offset.
-    fn find_valid(&mut self, followers: usize) -> DiskResult<Option<(BytePosition, Offset)>> {
+    /// Position and offset of the sound batch behind the damaged one.
+    fn find_sound(&mut self) -> DiskResult<Option<(BytePosition, Offset)>> {
+        let start = self.point;
+        let damaged = self.header_at(start.position)?;
+        if let Some(total) = damaged.and_then(|header| header.total_bytes()) {
+            let next = start.position + total as u64;
+            if next == self.end {
+                return Ok(None);
+            }
+            if self.is_valid_at(next)? {
+                return Ok(self.header_at(next)?.map(|header| (next, header.base_offset)));
+            }
+        }
+        let least = damaged
+            .map_or(start.offset, |header| start.offset + i64::from(header.last_offset_delta.max(0)) + 1);
+        match self.find_valid(least, usize::MAX)? {
+            None => self.find_valid(least, FOLLOWERS_MIN),
+            found => Ok(found),
+        }
+    }
+
+    /// The next valid batch with offsets from `least` on that leads to the end, or to so many batches more.
+    fn find_valid(&mut self, least: Offset, followers: usize) -> DiskResult<Option<(BytePosition, Offset)>> {
         let mut position = self.point.position + 1;
         while position + (HEADER_BYTES as u64) <= self.end {
             if self.is_valid_at(position)?
                 && let Some(header) = self.header_at(position)?
+                && header.base_offset >= least
                 && self.leads_on(position, followers)?
             {
                 return Ok(Some((position, header.base_offset)));
@@ -204,7 +227,7 @@ impl<'a> Scan<'a> {
             position += total as u64;
             passed += 1;
         }
-        Ok(true)
+        Ok(!self.known.is_short || passed > FOLLOWERS_MIN)
     }
 
     fn is_valid_at(&mut self, position: BytePosition) -> DiskResult<bool> {

@@ -32,7 +32,7 @@ const SEGMENT_BYTES: u64 = 900;
 const JOURNAL_BYTES: u64 = 1_600;
 
 /// Every so many bytes one is looked at: every one of them with `WEIR_EVERY_BYTE=1`.
-fn step() -> usize {
+pub(super) fn step() -> usize {
     if number("WEIR_EVERY_BYTE", 0) == 1 { 1 } else { 11 }
 }
 
