@@ -24,6 +24,12 @@ impl EpochCache {
         true
     }
 
+    /// Notes that what begins at `offset` was written under `epoch`, whatever was noted for that and what follows.
+    pub fn replace_from(&mut self, epoch: LeaderEpoch, offset: Offset) {
+        self.entries.retain(|(before, start)| *start < offset && *before < epoch);
+        self.entries.push((epoch, offset));
+    }
+
     /// The newest epoch, −1 when there is none.
     pub fn last_epoch(&self) -> LeaderEpoch {
         self.entries.last().map_or(NO_EPOCH, |entry| entry.0)

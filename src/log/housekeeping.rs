@@ -54,6 +54,7 @@ impl PartitionLog {
     }
 
     fn apply_retention(self: &Arc<Self>) -> DiskResult<()> {
+        self.open_expired()?;
         let Some(mut writer) = self.writer_for_upkeep() else { return Ok(()) };
         let segments = self.segments.load_full();
         let config = self.config.load();
@@ -73,6 +74,20 @@ impl PartitionLog {
         let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([writer.tally.end_offset]);
         let count = count.min(ends.take_while(|end| *end <= high_watermark).count());
         self.remove_front(&mut writer, count)
+    }
+
+    /// Opens the side files of the segments that retention will look at. WHY before the writer is taken: one that has to be made anew is
+    /// read whole, and appends would wait.
+    fn open_expired(&self) -> DiskResult<()> {
+        let (segments, config) = (self.segments.load_full(), self.config.load());
+        for segment in &segments[..segments.len() - 1] {
+            let footer = *segment.side(self.shared.disk())?.footer.lock();
+            if !footer.is_some_and(|footer| is_expired(footer.last_append_ms, &config, self.shared.now_ms()))
+            {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn last_append_ms(&self, segment: &Segment, writer: &Writer) -> DiskResult<Timestamp> {

@@ -3,11 +3,14 @@
 //! Nothing is decoded on the way. What is given is whole batches, bounded by the caller's isolation (`until`), at least one when
 //! there is one.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::errors::ReadError;
 use super::partition_log::PartitionLog;
 use super::segment::Segment;
+use super::segment::file::Side;
 use super::segment::offset_index::{Interval, LookupError, OffsetIndex};
 use super::segment::scan::DamagedSpan;
 use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES};
@@ -16,6 +19,7 @@ use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
 use crate::env::DiskError;
 pub use crate::env::disk::Wait;
 use crate::env::disk::{DiskErrorKind, read_full};
+use crate::record::header::HEADER_BYTES;
 use crate::record::{BatchHeader, RecordBatch};
 
 /// Whole stored batches, back to back; empty at the end. The first may begin below the asked offset.
@@ -90,7 +94,7 @@ impl PartitionLog {
             // A log that was closed meanwhile may have lost its folder to another one of the same name.
             self.check_readable()?;
             let found = match found {
-                Err(ReadError::Disk(error)) if error.kind == DiskErrorKind::NotFound => {
+                Err(ReadError::Disk(error)) if is_gone(segment, &error) => {
                     // Retention removed the segment under the reader.
                     let start = segment.end_offset();
                     let end = self.offsets().high_watermark;
@@ -121,6 +125,7 @@ impl PartitionLog {
         let mut intervals =
             self.look_up(segment, wait, |index| index.intervals_of(from_here, run_bytes, wait))?;
         loop {
+            keep_plausible(segment, &mut intervals, wait)?;
             let run = read_run(segment, &intervals, wait)?;
             match walk(&run, from_here, until, max_bytes)? {
                 Walked::Taken(range, next_offset, leader_epoch) => {
@@ -168,7 +173,7 @@ impl PartitionLog {
         self.check_readable()?;
         let offsets = self.offsets();
         for segment in self.segments.load().iter() {
-            let side = segment.side(self.shared.disk())?;
+            let Some(side) = self.side_if_there(segment)? else { continue };
             let is_below = side.footer.lock().is_some_and(|footer| footer.max_timestamp < at);
             if is_below || segment.end_offset() <= offsets.log_start {
                 continue;
@@ -188,7 +193,7 @@ impl PartitionLog {
         let offsets = self.offsets();
         let mut max_timestamp = NO_TIMESTAMP;
         for segment in self.segments.load().iter() {
-            let side = segment.side(self.shared.disk())?;
+            let Some(side) = self.side_if_there(segment)? else { continue };
             let footer = *side.footer.lock();
             let until = segment.end_offset().min(offsets.high_watermark);
             let (known, from) = match footer {
@@ -206,6 +211,16 @@ impl PartitionLog {
             })?;
         }
         if max_timestamp == NO_TIMESTAMP { Ok(None) } else { self.offset_for_timestamp(max_timestamp) }
+    }
+
+    /// The side files of a segment; `None` when retention removed it meanwhile.
+    fn side_if_there(&self, segment: &Segment) -> Result<Option<Arc<Side>>, ReadError> {
+        let side = segment.side(self.shared.disk());
+        self.check_readable()?;
+        match side {
+            Err(error) if is_gone(segment, &error) => Ok(None),
+            side => Ok(Some(side?)),
+        }
     }
 
     fn scan_for_timestamp(
@@ -251,6 +266,9 @@ impl PartitionLog {
     }
 }
 
+/// Intervals longer than this hold a long batch, or are no batches at all.
+const LONG_INTERVAL_BYTES: u64 = 1 << 20;
+
 /// Bytes read at once by a search.
 const SCAN_BYTES: usize = 256 << 10;
 
@@ -268,6 +286,45 @@ fn first_record_at(bytes: &Bytes, from: Offset, at: Timestamp) -> Result<Option<
         }
     }
     Ok(None)
+}
+
+/// Whether an error means that retention has removed the segment.
+fn is_gone(segment: &Segment, error: &DiskError) -> bool {
+    error.kind == DiskErrorKind::NotFound && segment.is_removed()
+}
+
+/// Cuts the list before an interval that is longer than its batches: recovery made it of what it could not read.
+///
+/// WHY: such an interval may be as long as a segment. It is told from the index alone, and never read.
+fn keep_plausible(segment: &Segment, intervals: &mut Vec<Interval>, wait: Wait) -> Result<(), ReadError> {
+    for at in 0..intervals.len() {
+        let Some(end) = intervals[at].end else { continue };
+        if end.position - intervals[at].start <= LONG_INTERVAL_BYTES
+            || is_of_batches(segment, &intervals[at], wait)?
+        {
+            continue;
+        }
+        if at == 0 {
+            return Err(ReadError::Damaged { first: intervals[0].first_offset, end: end.offset });
+        }
+        intervals.truncate(at);
+        break;
+    }
+    Ok(())
+}
+
+/// Whether the batches of an interval lead to its end: all but the last one begin within [`INDEX_INTERVAL_BYTES`].
+fn is_of_batches(segment: &Segment, interval: &Interval, wait: Wait) -> Result<bool, ReadError> {
+    let Some(end) = interval.end else { return Ok(true) };
+    let mut position = interval.start;
+    while position < end.position && position - interval.start < INDEX_INTERVAL_BYTES {
+        let bytes = read_bytes(segment, position, HEADER_BYTES as u64, wait)?;
+        let Some(total) = BatchHeader::read(&bytes).and_then(|header| header.total_bytes()) else {
+            return Ok(false);
+        };
+        position += total as u64;
+    }
+    Ok(position == end.position)
 }
 
 /// An index that fails its checks right after it was made.

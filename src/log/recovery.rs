@@ -65,6 +65,8 @@ struct End {
     segment: Arc<Segment>,
     side: Arc<Side>,
     tally: Tally,
+    /// Epochs of the batches that were walked, each with the offset where it begins.
+    epochs: Vec<(LeaderEpoch, Offset)>,
     /// Whether a new segment must be begun here, because what lies at the end of the file is no batch.
     must_roll: bool,
 }
@@ -126,6 +128,8 @@ impl Recovery<'_> {
             other => other?,
         };
         let mut found = Vec::new();
+        // The offsets of a segment begun there would still fit.
+        let is_base = |offset: Offset| (0..=Offset::MAX - i64::from(i32::MAX)).contains(&offset);
         for entry in entries {
             let path = self.folder.join(&entry.name);
             if entry.name.ends_with(".tmp") {
@@ -136,7 +140,7 @@ impl Recovery<'_> {
                 (EntryKind::File, Ok(_)) if entry.len > SEGMENT_BYTES_MAX => {
                     "it is longer than a segment can be"
                 }
-                (EntryKind::File, Ok(base_offset)) if base_offset >= 0 && name.len() == 20 => {
+                (EntryKind::File, Ok(base_offset)) if is_base(base_offset) && name.len() == 20 => {
                     found.push(Found { base_offset, len: entry.len, modified_ms: entry.modified_ms });
                     continue;
                 }
@@ -215,7 +219,7 @@ impl Recovery<'_> {
         index.cut(entry.position)?;
         time.cut(entry.offset)?;
         let side = segment.set_side(Side { index, time, footer: parking_lot::Mutex::new(None) });
-        Ok(Some(End { segment, side, tally, must_roll: false }))
+        Ok(Some(End { segment, side, tally, must_roll: false, epochs: Vec::new() }))
     }
 
     fn fresh_side(&self, segment: Arc<Segment>, file: &Found) -> Result<End, OpenError> {
@@ -235,6 +239,7 @@ impl Recovery<'_> {
             side,
             tally: Tally::empty(file.base_offset, created_ms, NO_EPOCH),
             must_roll: false,
+            epochs: Vec::new(),
         })
     }
 
@@ -270,6 +275,9 @@ impl Recovery<'_> {
         let mut scan = Scan::new(&*file, start, to, end.segment.offset_limit(), known);
         while let Some((header, _, bytes)) = scan.next_batch()? {
             tally.add(&end.side.index, &end.side.time, &header, [bytes, &[]]);
+            if end.epochs.last().is_none_or(|last| last.0 != header.leader_epoch) {
+                end.epochs.push((header.leader_epoch, header.base_offset));
+            }
         }
         Ok(())
     }
@@ -281,6 +289,7 @@ impl Recovery<'_> {
         segments: &mut Vec<Arc<Segment>>,
     ) -> Result<Option<End>, OpenError> {
         let mut end: Option<End> = None;
+        let mut before_epochs = Vec::new();
         for (at, file) in found.iter().enumerate() {
             if let Some(before) = &end {
                 let is_broken = before.must_roll || file.base_offset != before.tally.end_offset;
@@ -291,8 +300,12 @@ impl Recovery<'_> {
                 let closed = end.take().expect("it was just there");
                 self.seal(&closed)?;
                 segments.push(closed.segment);
+                before_epochs = closed.epochs;
             }
-            end = Some(self.recover_file(file)?);
+            let mut found = self.recover_file(file)?;
+            before_epochs.append(&mut found.epochs);
+            found.epochs = std::mem::take(&mut before_epochs);
+            end = Some(found);
         }
         // The names of the kept files may not be durable yet.
         self.shared.disk().sync_dir(&self.folder)?;
@@ -320,6 +333,9 @@ impl Recovery<'_> {
             self.cut_torn_tail(&mut end, file)?;
         }
         end.segment.publish(end.tally.position, end.tally.end_offset);
+        // Not synced: so that after a kill nothing of this has to be walked again.
+        end.side.index.persist()?;
+        end.side.time.persist()?;
         Ok(end)
     }
 
@@ -338,7 +354,8 @@ impl Recovery<'_> {
                 ScanPoint { position: tally.position, offset: tally.end_offset, epoch: tally.last_epoch };
             let mut scan = Scan::new(&*file, start, to, limit.min(end.segment.offset_limit()), known);
             let span = scan.skip_damage()?;
-            let guessed = (tally.end_offset + (span.end - span.start) as i64).min(end.segment.offset_limit());
+            let guessed = tally.end_offset.saturating_add((span.end - span.start) as i64);
+            let guessed = guessed.min(end.segment.offset_limit());
             let end_offset = span.end_offset.unwrap_or_else(|| point.map_or(guessed, |point| point.flushed));
             self.report_damage(span.first_offset, end_offset);
             end.must_roll |=
@@ -435,7 +452,7 @@ impl Recovery<'_> {
         let side = segment.side(disk)?;
         disk.sync_dir(&self.folder)?;
         let tally = Tally::empty(base_offset, self.now_ms, last_epoch);
-        Ok(End { segment, side, tally, must_roll: false })
+        Ok(End { segment, side, tally, must_roll: false, epochs: Vec::new() })
     }
 
     fn roll_behind(&self, end: &End) -> Result<End, OpenError> {
@@ -498,7 +515,14 @@ impl Recovery<'_> {
         let log_end = end.tally.end_offset;
         let mut epochs = self.epochs.clone().unwrap_or_default();
         epochs.cut(log_end);
-        if self.epochs.is_none() || epochs.last_epoch() < end.tally.last_epoch {
+        for (epoch, offset) in &end.epochs {
+            if epochs.epoch_of(*offset) != Some(*epoch) && !self.is_own_tail() {
+                // Somebody put batches there that were written under other epochs than this log's.
+                epochs.replace_from(*epoch, *offset);
+            }
+        }
+        let last_epoch = end.epochs.last().map_or(NO_EPOCH, |last| last.0);
+        if self.epochs.is_none() || epochs.last_epoch() < last_epoch {
             epochs = EpochCache::default();
             let first = segments.first().map_or(0, |segment| segment.base_offset());
             self.each_header(segments, first, log_end, |header| {

@@ -610,3 +610,58 @@ fn a_log_opened_while_the_store_stops_notes_nothing_behind_the_clean_end() {
     ));
     assert!(world.killed(&TopicConfig::default(), 1).store.was_clean());
 }
+
+#[test]
+fn a_segment_of_other_epochs_put_in_place_after_a_clean_stop_is_taken_as_it_is() {
+    let planted = fresh(&TopicConfig::default());
+    append_numbered(&planted, 6);
+    planted.flush();
+    let name = Path::new("d/t-0/00000000000000000000.log");
+    let bytes = planted.disk.current_bytes(name).unwrap();
+
+    let raised = fresh(&TopicConfig::default()).killed(&TopicConfig::default(), 1);
+    assert!(raised.store.stop());
+    for ending in ["log", "index", "timeindex"] {
+        raised.disk.remove_file(&name.with_extension(ending)).unwrap();
+    }
+    let file = raised.disk.open(name, crate::env::disk::OpenMode::CreateNew).unwrap();
+    crate::env::disk::write_full_at(&*file, &bytes, 0).unwrap();
+    raised.disk.sync_file_system(Path::new("d")).unwrap();
+    let world = raised.killed(&TopicConfig::default(), 1);
+    assert_eq!(world.read_all(0).unwrap(), expect(0..6));
+    assert_eq!(world.log.end_of_epoch(0), (0, 6), "its records have the epoch that they say");
+    for epoch in 2..4 {
+        let killed = world.killed(&TopicConfig::default(), epoch);
+        assert_eq!(killed.read_all(0).unwrap(), expect(0..6), "after a kill");
+        assert_eq!(killed.log.end_of_epoch(0), (0, 6));
+    }
+}
+
+#[test]
+fn a_large_damaged_range_is_told_without_reading_it() {
+    let config = TopicConfig { segment_bytes: 64 << 20, ..TopicConfig::default() };
+    let world = fresh(&config);
+    let large = "x".repeat(256 << 10);
+    for _ in 0..12 {
+        world.append(&[&large]).unwrap();
+    }
+    world.flush();
+    let disk = world.disk.kill();
+    let name = Path::new("d/t-0/00000000000000000000.log");
+    let file = disk.open(name, crate::env::disk::OpenMode::Write).unwrap();
+    let batch_bytes = file.len().unwrap() / 12;
+    crate::env::disk::write_full_at(&*file, &vec![0; 6 * batch_bytes as usize], 3 * batch_bytes).unwrap();
+    disk.remove_file(&name.with_extension("index")).unwrap();
+    let world = open(&disk, &world.clock, &config, 1);
+    let at_most = |offset| world.log.read(offset, 12, 1 << 30, Wait::Allowed);
+    assert_eq!(at_most(0).unwrap().next_offset, 3, "up to the damage");
+    for offset in 3..9 {
+        assert!(matches!(at_most(offset), Err(ReadError::Damaged { first: 3, end: 9 })), "{offset}");
+    }
+    assert_eq!(at_most(9).unwrap().next_offset, 12);
+    world.disk.break_range(name, 3 * batch_bytes + 100..9 * batch_bytes).unwrap();
+    assert!(
+        matches!(at_most(4), Err(ReadError::Damaged { first: 3, end: 9 })),
+        "its bytes are not asked for"
+    );
+}

@@ -105,7 +105,7 @@ fn encode(entry: &IndexEntry, base_offset: Offset) -> [u8; ENTRY_BODY_BYTES] {
 fn decode(body: &[u8; ENTRY_BODY_BYTES], base_offset: Offset) -> IndexEntry {
     let word = |at: usize| u32::from_be_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
     IndexEntry {
-        offset: base_offset + i64::from(word(0)),
+        offset: base_offset.saturating_add(i64::from(word(0))),
         position: u64::from(word(4)),
         interval_crc: word(8),
     }
@@ -370,7 +370,10 @@ impl Stored<'_> {
         if (bodies.len() as u64) < count {
             return Err(LookupError::Broken);
         }
-        Ok(bodies.iter().map(|body| decode(body, self.base_offset)).collect())
+        let entries: Vec<_> = bodies.iter().map(|body| decode(body, self.base_offset)).collect();
+        let rises =
+            |pair: &[IndexEntry]| pair[0].offset <= pair[1].offset && pair[0].position <= pair[1].position;
+        if entries.windows(2).all(rises) { Ok(entries) } else { Err(LookupError::Broken) }
     }
 }
 

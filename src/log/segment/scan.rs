@@ -6,7 +6,9 @@
 //! Used to recover a tail, to rebuild an index and to find out which offsets a damaged range covers. Memory: one buffer of
 //! 1 MiB, more only for a longer batch whose length is plausible.
 
-use crate::base::limits::SEGMENT_BYTES_MAX;
+use std::collections::HashSet;
+
+use crate::base::limits::{GRPC_MESSAGE_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::base::{BytePosition, LeaderEpoch, Offset};
 use crate::env::File;
 use crate::env::disk::{DiskResult, read_full_at};
@@ -16,6 +18,9 @@ use crate::record::batch;
 use crate::record::header::{HEADER_BYTES, MAGIC, MAGIC_AT};
 
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// Batches that lead farther than this lie in no value: no request brings more.
+const VALUE_BYTES_MAX: u64 = GRPC_MESSAGE_BYTES_MAX as u64;
 
 /// Batches that must follow one behind damage when none leads up to the end.
 const FOLLOWERS_MIN: usize = 1;
@@ -144,13 +149,24 @@ impl<'a> Scan<'a> {
         if !is_gap && !is_rise {
             return Ok(true);
         }
-        Ok(match self.header_at(next_at)? {
+        if !is_gap && self.known.is_dense {
+            return Ok(true);
+        }
+        Ok(match self.sound_at(next_at)? {
             Some(next) => next.base_offset > header.last_offset() && next.leader_epoch >= header.leader_epoch,
             None if next_at == self.end && is_gap => {
                 self.known.end_offset.is_none_or(|end| end == header.last_offset() + 1)
             }
             None => true,
         })
+    }
+
+    /// The header of a batch whose CRC holds; a torn one bears witness to nothing.
+    fn sound_at(&mut self, position: BytePosition) -> DiskResult<Option<BatchHeader>> {
+        let Some(header) = self.header_at(position)? else { return Ok(None) };
+        let Some(total) = header.total_bytes() else { return Ok(None) };
+        let bytes = self.bytes_at(position, total)?;
+        Ok(bytes.and_then(|bytes| batch::verify(bytes).ok()))
     }
 
     /// What looks like the header of a batch.
@@ -163,8 +179,8 @@ impl<'a> Scan<'a> {
     ///
     /// WHY not the first that comes: a value may hold a batch, which must not be taken for one of the log. So the damaged batch's
     /// own length is believed when it leads to a batch or to the end. Else one is looked for from which batch leads to batch up to
-    /// the end, and only where there is none, one that another follows; with offsets behind those of the damaged batch, as far
-    /// as it tells them.
+    /// the end or farther than any value reaches, and only where there is none, one that another follows; with offsets behind
+    /// those of the damaged batch, as far as it tells them.
     pub fn skip_damage(&mut self) -> DiskResult<DamagedSpan> {
         let start = self.point;
         let mut span = DamagedSpan {
@@ -206,11 +222,12 @@ impl<'a> Scan<'a> {
     /// The next valid batch with offsets from `least` on that leads to the end, or to so many batches more.
     fn find_valid(&mut self, least: Offset, followers: usize) -> DiskResult<Option<(BytePosition, Offset)>> {
         let mut position = self.point.position + 1;
+        let mut broken = HashSet::new();
         while position + (HEADER_BYTES as u64) <= self.end {
             if self.is_valid_at(position)?
                 && let Some(header) = self.header_at(position)?
                 && header.base_offset >= least
-                && self.leads_on(position, followers)?
+                && self.leads_on(position, followers, &mut broken)?
             {
                 return Ok(Some((position, header.base_offset)));
             }
@@ -219,15 +236,27 @@ impl<'a> Scan<'a> {
         Ok(None)
     }
 
-    fn leads_on(&mut self, mut position: BytePosition, followers: usize) -> DiskResult<bool> {
-        let mut passed = 0;
-        while position != self.end && passed <= followers {
-            let Some(header) = self.header_at(position)? else { return Ok(false) };
-            let Some(total) = header.total_bytes() else { return Ok(false) };
-            position += total as u64;
-            passed += 1;
+    /// Whether from here batch leads to batch: to the end, farther than any value reaches, or over so many. What is found to lead
+    /// nowhere is added to `broken`, so that nobody goes that way again.
+    fn leads_on(
+        &mut self,
+        from: BytePosition,
+        followers: usize,
+        broken: &mut HashSet<BytePosition>,
+    ) -> DiskResult<bool> {
+        let (mut position, mut passed) = (from, Vec::new());
+        while position != self.end && passed.len() <= followers && position - from <= VALUE_BYTES_MAX {
+            let total = self.header_at(position)?.and_then(|header| header.total_bytes());
+            passed.push(position);
+            match total.filter(|_| !broken.contains(&position)) {
+                Some(total) => position += total as u64,
+                None => {
+                    broken.extend(passed);
+                    return Ok(false);
+                }
+            }
         }
-        Ok(!self.known.is_short || passed > FOLLOWERS_MIN)
+        Ok(!self.known.is_short || passed.len() > FOLLOWERS_MIN)
     }
 
     fn is_valid_at(&mut self, position: BytePosition) -> DiskResult<bool> {
@@ -261,5 +290,68 @@ impl<'a> Scan<'a> {
         }
         let from = (position - self.buffer_start) as usize;
         Ok(self.buffer.get(from..from + count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::base::offset::NO_EPOCH;
+    use crate::env::Disk;
+    use crate::env::disk::{OpenMode, write_full_at};
+    use crate::env::sim_disk::{SimDisk, SimOptions};
+    use crate::record::builder::{NewRecord, ProducerFields};
+    use crate::record::validate::Rules;
+    use crate::record::{BatchBuilder, Codec, ValidBatch};
+
+    const BATCHES: usize = 200;
+    const VALUE_BYTES: usize = 64 << 10;
+
+    fn batches() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for offset in 0..BATCHES as Offset {
+            let mut builder = BatchBuilder::new();
+            let value = vec![7; VALUE_BYTES];
+            let record = NewRecord { key: None, value: Some(&value), headers: &[], timestamp: 1 };
+            builder.append(&record).expect("fits");
+            let rules = Rules {
+                max_batch_bytes: 1 << 20,
+                now_ms: 1,
+                timestamp_after_max_ms: 1,
+                max_decompressed_bytes: 1 << 20,
+            };
+            let batch = ValidBatch::build(&mut builder, Codec::None, ProducerFields::NONE, &rules);
+            let mut batch = batch.expect("valid");
+            bytes.extend_from_slice(&batch.place(offset, 0));
+            bytes.extend_from_slice(batch.body());
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_sound_between_two_broken_headers_is_found() {
+        let mut bytes = batches();
+        let batch_bytes = bytes.len() / BATCHES;
+        for broken in [10, 190] {
+            bytes[broken * batch_bytes..][..HEADER_BYTES].fill(0);
+        }
+        let disk = SimDisk::new(SimOptions::default());
+        let file = disk.open(Path::new("x.log"), OpenMode::CreateNew).expect("makes a file");
+        write_full_at(&*file, &bytes, 0).expect("writes");
+        let start = ScanPoint { position: 0, offset: 0, epoch: NO_EPOCH };
+        let mut scan = Scan::new(&*file, start, bytes.len() as u64, Offset::MAX, Known::default());
+        let (mut sound, mut damaged) = (0, Vec::new());
+        while scan.point().position < bytes.len() as u64 {
+            match scan.next_batch().expect("reads") {
+                Some(_) => sound += 1,
+                None => {
+                    let span = scan.skip_damage().expect("reads");
+                    damaged.push((span.first_offset, span.end_offset));
+                }
+            }
+        }
+        assert_eq!((sound, damaged), (BATCHES - 2, vec![(10, Some(11)), (190, Some(191))]));
     }
 }
