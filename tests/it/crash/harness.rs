@@ -6,9 +6,6 @@ use std::sync::Arc;
 use weir::env::SimDisk;
 use weir::env::sim_disk::{Effect, EnumerateOptions, EnumerationReport, Fault, Op, OpKind, enumerate};
 
-/// Of so many states one is recovered again and again, with a second crash after each operation of its recovery.
-const STATES_PER_SECOND_CRASH: u64 = 300;
-
 /// What is done to a disk, and what must hold whatever a crash leaves of it.
 pub(super) trait Scenario {
     /// What clients were told until the crash.
@@ -35,20 +32,24 @@ pub(super) fn options() -> EnumerateOptions {
     }
 }
 
-/// The bounds for what is tried many times over: second crashes and faults.
-pub(super) fn small_options() -> EnumerateOptions {
-    let EnumerateOptions { limit_units, random_states, .. } = options();
-    let (limit_units, random_states) = (limit_units / 2, random_states / 8);
-    EnumerateOptions { limit_units, random_states, ..options() }
+/// How much of what multiplies the states of a scenario.
+struct Form {
+    /// Of so many states one is recovered again and again, with a second crash after each operation of its recovery.
+    states_per_second_crash: u64,
+    /// Of so many plans of faults one is tried. An operation has one to three.
+    plans_per_fault: usize,
+    /// The bounds under a fault, and of a second crash.
+    small: EnumerateOptions,
 }
 
-/// Every so many operations a fault is planned: at each in the full form.
-fn fault_step() -> u64 {
-    match options().limit_units {
-        0..=5 => 61,
-        6..=11 => 5,
-        _ => 1,
-    }
+fn form() -> Form {
+    let (states_per_second_crash, plans_per_fault, limit_units, random_states) = match options().limit_units {
+        0..=5 => (500, 97, 2, 0),
+        6..=11 => (1_500, 5, 4, 4),
+        _ => (4_000, 2, 4, 8),
+    };
+    let small = EnumerateOptions { limit_units, random_states, ..options() };
+    Form { states_per_second_crash, plans_per_fault, small }
 }
 
 /// Stops the scenario after every operation, and prints what was tried.
@@ -70,15 +71,14 @@ pub(super) fn run_without(name: &str, disk: &SimDisk, scenario: &impl Scenario) 
 pub(super) fn run_with_faults(name: &str, disk: &SimDisk, scenario: &impl Scenario) -> EnumerationReport {
     let trace = trace_of(disk, scenario);
     let mut report = EnumerationReport::default();
-    let (step, mut plans) = (fault_step(), 0);
-    for (at, faults) in trace.iter().flat_map(faults_at).enumerate() {
-        if (at as u64).is_multiple_of(step) {
-            let faulty = disk.kill();
-            let first_cut = faults[0].0 + 1;
-            faults.into_iter().for_each(|(number, effect)| faulty.fail(Fault::at(number, effect)));
-            report.add(enumerate_all(&faulty, EnumerateOptions { first_cut, ..small_options() }, scenario));
-            plans += 1;
-        }
+    let Form { plans_per_fault, small, .. } = form();
+    let mut plans = 0;
+    for faults in trace.iter().flat_map(faults_at).step_by(plans_per_fault) {
+        let faulty = disk.kill();
+        let first_cut = faults[0].0 + 1;
+        faults.into_iter().for_each(|(number, effect)| faulty.fail(Fault::at(number, effect)));
+        report.add(enumerate_all(&faulty, EnumerateOptions { first_cut, ..small }, scenario));
+        plans += 1;
     }
     print(&format!("{name}, {plans} plans of faults"), &report);
     report
@@ -110,6 +110,7 @@ fn trace_of(disk: &SimDisk, scenario: &impl Scenario) -> Vec<Op> {
 fn enumerate_all(disk: &SimDisk, options: EnumerateOptions, scenario: &impl Scenario) -> EnumerationReport {
     let second = RefCell::new(EnumerationReport::default());
     let mut number = 0;
+    let every = form().states_per_second_crash;
     let mut report = enumerate(
         disk,
         options,
@@ -118,7 +119,7 @@ fn enumerate_all(disk: &SimDisk, options: EnumerateOptions, scenario: &impl Scen
             number += 1;
             let before = disk.kill();
             scenario.check(&disk, told)?;
-            if number % STATES_PER_SECOND_CRASH == STATES_PER_SECOND_CRASH / 2 {
+            if number % every == every / 2 {
                 second.borrow_mut().add(crash_again(&before, scenario, told));
             }
             Ok(())
@@ -133,7 +134,7 @@ fn enumerate_all(disk: &SimDisk, options: EnumerateOptions, scenario: &impl Scen
 /// A crash after each operation of the recovery of a crash.
 fn crash_again<S: Scenario>(disk: &SimDisk, scenario: &S, told: &S::Told) -> EnumerationReport {
     let recover = |disk: &Arc<SimDisk>| scenario.recover(disk, told);
-    enumerate(disk, small_options(), recover, |disk, _, told| {
+    enumerate(disk, form().small, recover, |disk, _, told| {
         scenario.check(&disk, told).map_err(|what| format!("second crash: {what}"))
     })
 }

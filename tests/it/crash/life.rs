@@ -212,10 +212,20 @@ impl<'a> Life<'a> {
 
     /// Retention and rolls by time.
     pub(super) fn housekeep(&mut self) {
-        self.told.start_at_most = self.told.start_at_most.max(self.log.offsets().high_watermark);
+        let before = self.told.start_at_most;
+        self.told.start_at_most = before.max(self.log.offsets().high_watermark);
         self.log.housekeep();
         self.told.start_at_least = self.told.start_at_least.max(self.log.offsets().log_start);
+        if let Some(first) = self.first_segment() {
+            self.told.start_at_most = before.max(first);
+        }
         self.store.committer().round(true);
+    }
+
+    /// Base offset of the oldest segment; `None` when the process was killed.
+    fn first_segment(&self) -> Option<Offset> {
+        let names = self.disk.list(&Path::new(DATA).join(folder::name_of(TOPIC, 0))).ok()?;
+        names.iter().filter_map(|entry| entry.name.strip_suffix(".log")?.parse().ok()).min()
     }
 
     /// Removes records below `to` as a broker does: the command is durable first.

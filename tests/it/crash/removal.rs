@@ -33,13 +33,13 @@ fn retention_by_size(disk: &SimDisk, keeper: &Keeper, told: &mut Told) {
     }
 }
 
-/// Segments go by time, the last one too, with an append in flight and with none, over an unclean restart.
+/// Segments go by time, several at once, the last one too, with an append in flight and with none, over an unclean restart.
 fn retention_by_time(disk: &SimDisk, keeper: &Keeper, told: &mut Told) {
     told.expires = true;
     for epoch in 0..2 {
         let Some(mut life) = Life::begin(disk, keeper, epoch, told) else { return };
-        for n in 0..3 {
-            life.append(&format!("e{epoch}-{n}"), true);
+        for n in 0..5 {
+            life.append(&format!("e{epoch}-{n}"), n != 1);
         }
         life.pass(RETENTION_MS + 1);
         life.append(&format!("e{epoch}-young"), epoch == 0);

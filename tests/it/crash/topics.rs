@@ -99,6 +99,7 @@ impl Node {
 
     /// Ends it as a kill does, but for its threads, which end too.
     fn kill(self) {
+        self.settle();
         self.disk.stop_at(self.disk.op_count());
         self.runtime.block_on(self.broker.stop(STOP_DEADLINE));
     }
