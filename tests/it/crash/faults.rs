@@ -7,7 +7,7 @@ use weir::env::sim_disk::{Effect, Fault, OpKind, ends_with};
 
 use super::harness::{run, run_with_faults};
 use super::life::{Keeper, Life, start_disk};
-use super::log::{alone, appends_and_rolls, restarts};
+use super::log::{alone, appends_and_rolls, appends_together, restarts};
 use super::producers::two_producers;
 use super::removal::{by_metadata, by_time};
 use super::told::Told;
@@ -19,6 +19,18 @@ fn failed_writes_survive_every_crash() {
         disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::ShortWrite(20)).skipping(skip));
         disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::Full).skipping(skip + 1));
         run("failed writes", &disk, &alone(FlushMode::Ack, appends_and_rolls)).assert_holds();
+    }
+}
+
+/// The first of several batches is on the disk whole when the write of the others fails: none of them was written.
+#[test]
+fn failed_writes_of_several_batches_survive_every_crash() {
+    for (skip, bytes) in [(1, 80), (1, 160), (3, 100)] {
+        let disk = start_disk();
+        disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::ShortWrite(bytes)).skipping(skip));
+        disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::Full).skipping(skip + 1));
+        run("failed writes of several batches", &disk, &alone(FlushMode::Ack, appends_together))
+            .assert_holds();
     }
 }
 
@@ -42,6 +54,12 @@ fn appends_and_a_restart(disk: &SimDisk, keeper: &Keeper, told: &mut Told) {
 fn faults_in_appends_survive_every_crash() {
     let scenario = alone(FlushMode::Ack, appends_and_a_restart);
     run_with_faults("appends and a restart", &start_disk(), &scenario).assert_holds();
+}
+
+#[test]
+fn faults_in_appends_together_survive_every_crash() {
+    let scenario = alone(FlushMode::Ack, appends_together);
+    run_with_faults("appends together", &start_disk(), &scenario).assert_holds();
 }
 
 #[test]

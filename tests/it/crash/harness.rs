@@ -86,12 +86,12 @@ pub(super) fn run_with_faults(name: &str, disk: &SimDisk, scenario: &impl Scenar
 
 /// The faults to be tried at one operation of a trace: number of the operation and effect.
 fn faults_at(op: &Op) -> Vec<Vec<(u64, Effect)>> {
-    let n = op.number;
+    let (n, half) = (op.number, op.len as usize / 2);
     match op.kind {
         OpKind::Write => vec![
             vec![(n, Effect::Io)],
-            vec![(n, Effect::ShortWrite(20)), (n + 1, Effect::Full)],
-            vec![(n, Effect::ShortWrite(40)), (n + 1, Effect::Io), (n + 2, Effect::Io)],
+            vec![(n, Effect::ShortWrite(half)), (n + 1, Effect::Full)],
+            vec![(n, Effect::ShortWrite(half)), (n + 1, Effect::Io), (n + 2, Effect::Io)],
         ],
         OpKind::SyncData | OpKind::SyncDir | OpKind::SyncFileSystem => {
             vec![vec![(n, Effect::LoseSync)], vec![(n, Effect::Io)]]

@@ -62,6 +62,14 @@ pub(super) fn appends_and_rolls(disk: &SimDisk, keeper: &Keeper, told: &mut Told
     }
 }
 
+/// Appends of which several are written with one call.
+pub(super) fn appends_together(disk: &SimDisk, keeper: &Keeper, told: &mut Told) {
+    let Some(mut life) = Life::begin(disk, keeper, 0, told) else { return };
+    life.append_together(&["g0", "g1", "g2"], true);
+    life.append_together(&["h0", "h1", "h2", "h3"], true);
+    life.append("after", true);
+}
+
 /// Stops uncleanly, recovers, goes on under the next epoch; twice.
 pub(super) fn restarts(disk: &SimDisk, keeper: &Keeper, told: &mut Told) {
     for epoch in 0..3 {
@@ -88,6 +96,11 @@ fn appends_and_rolls_survive_every_crash() {
     for flush in [FlushMode::Ack, FlushMode::Os] {
         run("appends and rolls", &start_disk(), &alone(flush, appends_and_rolls)).assert_holds();
     }
+}
+
+#[test]
+fn appends_together_survive_every_crash() {
+    run("appends together", &start_disk(), &alone(FlushMode::Ack, appends_together)).assert_holds();
 }
 
 #[test]
