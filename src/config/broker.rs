@@ -25,6 +25,9 @@ const OPEN_FILES_MIN: u64 = 16;
 /// Most files that make sense in one process.
 const OPEN_FILES_MAX: u64 = 1 << 20;
 
+/// Smallest `disk.reserve.bytes`: room for what a start, a trim and a delete write before they free any.
+const DISK_RESERVE_BYTES_MIN: u64 = MIB;
+
 /// Bounds of the default `disk.reserve.bytes`: what deletes need on a small disk, and enough on the largest.
 const DISK_RESERVE_BYTES: (u64, u64) = (4 * MIB, 1024 * MIB);
 
@@ -249,7 +252,7 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
     BrokerKey {
         key: Key {
             name: "disk.reserve.bytes",
-            kind: KeyKind::Bytes(Range::of(0, SIZE_BYTES_MAX)),
+            kind: KeyKind::Bytes(Range::of(DISK_RESERVE_BYTES_MIN as i64, SIZE_BYTES_MAX)),
             default: Fallback::Computed("2 % of the disk, 4 MiB to 1 GiB"),
             doc: "Free space that producers cannot use, so that a full disk can still be emptied through Weir.",
         },
@@ -364,7 +367,7 @@ mod tests {
         ("insecure.no.auth", "true"),
         ("node.id", "7"),
         ("memory.bytes", "67108864"),
-        ("disk.reserve.bytes", "1024"),
+        ("disk.reserve.bytes", "2097152"),
         ("shards", "3"),
         ("open.files.max", "100"),
         ("max.connections", "50"),

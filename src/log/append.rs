@@ -139,7 +139,9 @@ impl Writer {
                 group.duplicates.push((append, found));
             }
             // A duplicate is answered on a full disk as well: it was written.
-            Ok(Sequenced::Next) if !log.internal && log.shared.is_full() => {
+            Ok(Sequenced::Next)
+                if !log.internal && !log.shared.take_room(append.batch.total_bytes() as u64, group.bytes) =>
+            {
                 append.resolve(Err(AppendError::DiskFull))
             }
             Ok(Sequenced::Next) => {
@@ -247,7 +249,8 @@ impl Writer {
         let mut unsynced = log.unsynced.lock();
         let first = !unsynced.is_dirty();
         unsynced.note(&self.active, end, position, log.shared.monotonic_ms(), bytes);
-        if self.bytes_since_snapshot >= SNAPSHOT_BYTES && !self.producers.is_empty() {
+        // Also when there are none: else recovery would look for them in the whole segment.
+        if self.bytes_since_snapshot >= SNAPSHOT_BYTES {
             unsynced.snapshot = Some((end, self.producers.encode()));
             self.bytes_since_snapshot = 0;
         }

@@ -163,16 +163,6 @@ impl ProducerState {
         self.producers.retain(|_, producer| lives(producer));
     }
 
-    /// Number of producers known.
-    pub fn len(&self) -> usize {
-        self.producers.len()
-    }
-
-    /// Whether no producer is known.
-    pub fn is_empty(&self) -> bool {
-        self.producers.is_empty()
-    }
-
     /// The body of a snapshot.
     pub fn encode(&self) -> Vec<u8> {
         let mut ids: Vec<_> = self.producers.keys().copied().collect();
@@ -304,7 +294,7 @@ mod tests {
         let mut state = ProducerState::default();
         for id in 0..3 * PRODUCERS_KEPT as i64 {
             let _ = state.note(&BatchHeader { producer_id: id, ..batch(0, 0, 1) }, id);
-            assert!(state.len() <= PRODUCERS_KEPT);
+            assert!(state.producers.len() <= PRODUCERS_KEPT);
         }
         let newest = 3 * PRODUCERS_KEPT as i64 - 1;
         let again = state.check(&BatchHeader { producer_id: newest, ..batch(0, 0, 1) }, true);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::flush::queue::{DirtyQueue, WriterQueue};
 use crate::env::files::FileCache;
@@ -18,6 +18,9 @@ pub(super) struct Shared {
     pub(super) writer_queue: WriterQueue,
     reserve_bytes: u64,
     is_full: AtomicBool,
+    /// Bytes that users may write before the free space is looked at again, so that they never write into the reserve,
+    /// however fast they are.
+    room: AtomicI64,
 }
 
 impl Shared {
@@ -30,6 +33,7 @@ impl Shared {
             writer_queue: WriterQueue::default(),
             reserve_bytes,
             is_full: AtomicBool::new(false),
+            room: AtomicI64::new(0),
         })
     }
 
@@ -50,11 +54,31 @@ impl Shared {
         self.is_full.load(Ordering::Relaxed) && Rule::KeepReserve.holds()
     }
 
-    /// Looks at the free space. Cost: one system call.
-    pub(super) fn check_space(&self) {
+    /// Takes `bytes` from what users may write, which ends where the reserve begins. `staged` of what was taken before is not
+    /// written yet. Cost: a system call when the space has not been looked at for as many bytes as were free.
+    pub(super) fn take_room(&self, bytes: u64, staged: u64) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        if self.room.fetch_sub(bytes, Ordering::Relaxed) >= bytes {
+            return true;
+        }
+        if !self.check_space() {
+            // The disk itself will say when it is full.
+            return true;
+        }
+        let bytes = bytes.saturating_add(i64::try_from(staged).unwrap_or(i64::MAX));
+        !self.is_full() && self.room.fetch_sub(bytes, Ordering::Relaxed) >= bytes
+    }
+
+    /// Looks at the free space. Cost: one system call. False: it can't be told, and what was known of it stays.
+    pub(super) fn check_space(&self) -> bool {
         match self.env.disk.space(&self.data_dir) {
             Ok(space) => {
                 let is_full = space.free_bytes < self.reserve_bytes;
+                let room = space.free_bytes.saturating_sub(self.reserve_bytes);
+                self.room.store(i64::try_from(room).unwrap_or(i64::MAX), Ordering::Relaxed);
                 if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
                     let free_bytes = space.free_bytes;
                     tracing::warn!(
@@ -64,8 +88,12 @@ impl Shared {
                         "free disk space"
                     );
                 }
+                true
             }
-            Err(error) => tracing::warn!(%error, "can't tell the free disk space"),
+            Err(error) => {
+                tracing::warn!(%error, "can't tell the free disk space");
+                false
+            }
         }
     }
 }

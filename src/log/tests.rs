@@ -33,9 +33,19 @@ fn spec(config: &TopicConfig, leader_epoch: i32) -> LogSpec {
 }
 
 fn open(disk: &SimDisk, clock: &SimClock, config: &TopicConfig, epoch: i32) -> World {
+    open_with_reserve(disk, clock, config, epoch, 0)
+}
+
+fn open_with_reserve(
+    disk: &SimDisk,
+    clock: &SimClock,
+    config: &TopicConfig,
+    epoch: i32,
+    disk_reserve_bytes: u64,
+) -> World {
     let rng = Arc::new(Rng::seeded(1));
     let env = Env { disk: Arc::new(disk.clone()), clock: Arc::new(clock.clone()), rng };
-    let options = StoreOptions { disk_reserve_bytes: 0, open_files_max: 64 };
+    let options = StoreOptions { disk_reserve_bytes, open_files_max: 64 };
     let store = LogStore::open(env, Path::new("d"), options).expect("opens");
     store.mark_started().expect("starts");
     let log = store.open_log(spec(config, epoch)).expect("opens");
@@ -342,6 +352,44 @@ fn a_short_write_goes_on_and_a_failed_one_is_taken_back() {
     world.flush();
     assert_eq!(world.read_all(0).unwrap(), expect(0..3));
     assert_eq!(world.killed(&TopicConfig::default(), 1).read_all(0).unwrap(), expect(0..3));
+}
+
+#[test]
+fn users_never_write_into_the_reserve_however_fast_they_are() {
+    const RESERVE: u64 = 10_000;
+    let disk = fresh(&TopicConfig::default()).disk.kill();
+    let free = |disk: &SimDisk| disk.space(Path::new("d")).unwrap().free_bytes;
+    disk.set_capacity(Some(300_000));
+    let config = TopicConfig { segment_bytes: 50_000, ..TopicConfig::default() };
+    let world = open_with_reserve(&disk, &SimClock::new(START_MS), &config, 0, RESERVE);
+    let value = "x".repeat(500);
+    // Nobody looks at the free space in between but the appends themselves.
+    let mut count = 0;
+    while world.append(&[&value]).is_ok() {
+        count += 1;
+        // Less what an index costs, which belongs to no user.
+        assert!(free(&disk) >= RESERVE - 1_000, "after {count} records: {}", free(&disk));
+    }
+    assert!(free(&disk) < RESERVE + 2_000, "{} are left", free(&disk));
+    assert!(matches!(world.append(&[&value]), Err(AppendError::DiskFull)));
+    world.flush();
+    assert_eq!(world.log.trim(count - 1).unwrap(), count - 1, "the reserve is for this");
+    world.store.housekeeping();
+    assert_eq!(world.append(&[&value]).unwrap().base_offset, count);
+    world.disk.fail(Fault::on(OpKind::Space, |_| true, Effect::Io).times(u32::MAX));
+    world.append(&["the free space can't be told"]).unwrap();
+}
+
+#[test]
+fn a_log_without_producers_is_not_read_whole_to_find_them() {
+    let world = fresh(&TopicConfig::default());
+    let large = "x".repeat(1 << 19);
+    for _ in 0..140 {
+        world.append(&[&large]).unwrap();
+        world.flush();
+    }
+    let snapshots = super::recovery::snapshot_offsets(&world.disk, Path::new("d/t-0")).unwrap();
+    assert_eq!(snapshots.len(), 2, "one for every 32 MiB: {snapshots:?}");
 }
 
 #[test]

@@ -3,10 +3,13 @@
 mod checkpoints;
 mod damage;
 mod ext4;
+//mod folders;
+mod full_disk;
 pub(crate) mod history;
 mod kill;
 pub(crate) mod load;
 mod power_cut;
+mod restart_time;
 mod stock;
 
 use history::Findings;

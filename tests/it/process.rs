@@ -32,11 +32,17 @@ impl BrokerProcess {
 
     /// The same with the data somewhere else.
     pub(crate) fn start_on(data_dir: &Path, folder: &Path, port: u16) -> Self {
+        Self::start_with(data_dir, folder, port, &[])
+    }
+
+    /// The same with settings, each as `key=value`.
+    pub(crate) fn start_with(data_dir: &Path, folder: &Path, port: u16, settings: &[&str]) -> Self {
         let log = folder.join("broker.log");
         let open = || -> File { OpenOptions::new().create(true).append(true).open(&log).unwrap() };
         let mut command = Command::new(binary());
         command.arg("serve").arg("--data-dir").arg(data_dir);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(settings.iter().flat_map(|setting| ["-X", setting]));
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
         // WHY: the broker takes each of them for a setting of its own.
         let ours = std::env::vars_os().map(|(name, _)| name);
@@ -90,6 +96,15 @@ impl BrokerProcess {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "the broker ended with {ended:?}; it said:\n{}", self.said());
         assert!(self.age() < START_WAIT, "the broker does not answer; it said:\n{}", self.said());
+    }
+
+    /// Runs the command line against it, off this thread. Says what it printed on stdout, or on stderr when it failed.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(binary());
+        command.args(arguments).args(["-b", &self.address(), "--timeout", "60s"]).stdin(Stdio::null());
+        let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if ended.status.success() { Ok(text(ended.stdout)) } else { Err(text(ended.stderr)) }
     }
 
     /// The end of what it said.

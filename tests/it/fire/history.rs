@@ -83,6 +83,23 @@ impl Sent {
         self.count(|fate| matches!(fate, Fate::Stored(..)))
     }
 
+    /// The records that were acknowledged with their offsets.
+    pub(crate) fn stored(&self) -> Vec<(Origin, i64)> {
+        let of_one = |(place, fates): (&(u32, i32), &Vec<Fate>)| {
+            let (producer, partition) = *place;
+            let numbered = (0..).zip(fates.clone());
+            numbered
+                .filter_map(move |(number, fate)| match fate {
+                    Fate::Stored(offset, _) if offset >= 0 => {
+                        Some((Origin { producer, partition, number }, offset))
+                    }
+                    _ => None,
+                })
+                .collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_one).collect()
+    }
+
     pub(crate) fn count(&self, which: impl Fn(Fate) -> bool) -> usize {
         self.0.values().flatten().filter(|fate| which(**fate)).count()
     }

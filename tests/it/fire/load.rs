@@ -44,6 +44,8 @@ const FIRST_PLAIN: u32 = 1_000_000;
 const FIRST_STOCK: u32 = 2_000_000;
 /// Records that a producer sends before it takes a breath.
 const BURST_MAX: usize = 8;
+/// Time for a delivery unless told otherwise: longer than any broker is away.
+const PATIENCE: Duration = Duration::from_secs(120);
 const BREATH: Duration = Duration::from_millis(1);
 /// A reader that has not come to the end after this long will not.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(60);
@@ -61,6 +63,7 @@ pub(crate) struct Load {
     seen: View,
     reader: JoinHandle<String>,
     passing: u32,
+    patience: Duration,
 }
 
 /// What the load was told and has seen, after its end.
@@ -72,6 +75,11 @@ pub(crate) struct Ended {
 impl Load {
     /// Creates the topic and starts producers and reader.
     pub(crate) async fn start(address: &str, kind: &Kind) -> Self {
+        Self::start_with_patience(address, kind, PATIENCE).await
+    }
+
+    /// The same with bundled producers that give a record up after `patience`.
+    pub(crate) async fn start_with_patience(address: &str, kind: &Kind, patience: Duration) -> Self {
         let client = Client::connect(address).await.unwrap();
         let topic = client.admin().create_topic(TOPIC).partitions(PARTITIONS);
         // WHY small: a roll should often be under way when the broker dies.
@@ -86,6 +94,7 @@ impl Load {
             reader: tokio::spawn(read(address.to_owned(), seen.clone())),
             seen,
             passing: kind.idempotent,
+            patience,
         };
         let bundled = (0..kind.idempotent).chain((0..kind.plain).map(|number| FIRST_PLAIN + number));
         let bundled = bundled.map(|number| load.spawn(number));
@@ -97,7 +106,7 @@ impl Load {
 
     fn feed(&self, producer: u32) -> Feed {
         let (address, sent, stop) = (self.address.clone(), self.sent.clone(), self.stop.clone());
-        Feed { address, producer, sent, stop }
+        Feed { address, producer, sent, stop, patience: self.patience }
     }
 
     fn spawn(&self, producer: u32) -> JoinHandle<()> {
@@ -113,6 +122,19 @@ impl Load {
 
     pub(crate) fn acknowledged(&self) -> usize {
         self.sent.lock().acknowledged()
+    }
+
+    /// Finds every record that was acknowledged up to now, and says how many. What is wrong beyond that [`Load::check`] tells.
+    pub(crate) async fn find_acknowledged(&self) -> usize {
+        let stored = self.sent.lock().stored();
+        let client = Client::connect(&self.address).await.unwrap();
+        let log = read_back(&self.address, &ends(&client, TOPIC).await.unwrap()).await;
+        for (origin, offset) in &stored {
+            let found = log[origin.partition as usize].get(*offset as usize);
+            let is_there = found.is_some_and(|found| found.origin == Some(*origin));
+            assert!(is_there, "{origin:?} was acknowledged at {offset}, there is {found:?}");
+        }
+        stored.len()
     }
 
     /// Ends the producers; every record that they sent has its result then.
@@ -173,6 +195,8 @@ pub(crate) struct Feed {
     pub(crate) producer: u32,
     pub(crate) sent: Arc<Mutex<Sent>>,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Time for a delivery.
+    pub(crate) patience: Duration,
 }
 
 impl Feed {
@@ -182,7 +206,7 @@ impl Feed {
 }
 
 async fn produce(feed: Feed) {
-    let producer = build(&feed.address, feed.producer).await;
+    let producer = build(&feed).await;
     let (deliveries, waiting) = unbounded_channel();
     // WHY a task of its own: it outlives this one when that is aborted, and takes what was acknowledged before.
     let resolving = tokio::spawn(resolve(waiting, feed.sent.clone()));
@@ -192,8 +216,14 @@ async fn produce(feed: Feed) {
             let partition = rng.i32(0..PARTITIONS);
             let origin = feed.sent.lock().begin(feed.producer, partition);
             let record = Record::to(TOPIC).partition(partition).value(value_of(origin));
-            let delivery = producer.send(record).await.unwrap();
-            deliveries.send((origin, delivery)).unwrap();
+            match producer.send(record).await {
+                Ok(delivery) => deliveries.send((origin, delivery)).unwrap(),
+                // No memory within the time: it never left.
+                Err(error) => {
+                    assert_eq!(error.kind, ErrorKind::TimedOut, "{error}");
+                    feed.sent.lock().set(origin, Fate::NotWritten);
+                }
+            }
         }
         sleep(BREATH).await;
     }
@@ -202,10 +232,11 @@ async fn produce(feed: Feed) {
     resolving.await.unwrap();
 }
 
-async fn build(address: &str, number: u32) -> Producer {
-    let codec = [Codec::None, Codec::Lz4, Codec::Zstd][number as usize % 3];
-    let client = Client::connect(address).await.unwrap();
-    let producer = client.producer().compression(codec).idempotent(number < FIRST_PLAIN);
+async fn build(feed: &Feed) -> Producer {
+    let codec = [Codec::None, Codec::Lz4, Codec::Zstd][feed.producer as usize % 3];
+    let client = Client::connect(&feed.address).await.unwrap();
+    let producer = client.producer().compression(codec).idempotent(feed.producer < FIRST_PLAIN);
+    let producer = producer.delivery_timeout(feed.patience);
     producer.batch_bytes(4 << 10).buffer_memory(256 << 10).build().await.unwrap()
 }
 

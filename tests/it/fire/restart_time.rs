@@ -1,0 +1,155 @@
+//! Time from a start after `kill -9` under load to the first right answers, with much data and with little: it must not grow with what
+//! is stored, only with what was not durable.
+//!
+//! `WEIR_GIB=10` is the long form, and asserts; the short form compares smaller logs and asserts that the answers are right.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use weir::client::{Client, Record, Start};
+
+use super::number;
+use crate::process::{BrokerProcess, free_port};
+
+const TOPIC: &str = "large";
+const PARTITIONS: i32 = 6;
+const MIB: u64 = 1 << 20;
+/// What the long form compares with.
+const LITTLE: u64 = 10 * MIB;
+/// What the short form compares.
+const SHORT: (u64, u64) = (4 * MIB, 64 * MIB);
+/// By so much more a restart with much data may take.
+const MORE_MAX: Duration = Duration::from_millis(100);
+/// Restarts of which the median counts.
+const RESTARTS: usize = 5;
+/// Sizes of values take turns, so that there are small and large batches.
+const VALUE_BYTES: [usize; 4] = [100, 1 << 10, 8 << 10, 60 << 10];
+const ON_THEIR_WAY: usize = 64;
+
+/// Whose word recovery takes for the producers: snapshots of them, or that there are none.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Idempotent,
+    Plain,
+}
+
+/// The value of the record at an offset: its number, and then more of it.
+fn value_of(number: u64) -> Vec<u8> {
+    let bytes = VALUE_BYTES[number as usize % VALUE_BYTES.len()];
+    let mut value = number.to_be_bytes().repeat(bytes / 8 + 1);
+    value.truncate(bytes.max(8));
+    value
+}
+
+/// Writes `bytes` to one partition, and goes on for as long as the broker lives. Sends the end once that much is acknowledged.
+async fn write(
+    address: String,
+    kind: Kind,
+    partition: i32,
+    bytes: u64,
+    written: tokio::sync::mpsc::Sender<()>,
+) {
+    let client = Client::connect(&address).await.unwrap();
+    let producer = client.producer().idempotent(matches!(kind, Kind::Idempotent)).build().await.unwrap();
+    let mut deliveries = std::collections::VecDeque::new();
+    let (mut number, mut sent, mut is_told) = (0, 0, false);
+    loop {
+        let value = value_of(number);
+        sent += value.len() as u64;
+        deliveries.push_back((number, producer.send(Record::to(TOPIC).partition(partition).value(value)).await.unwrap()));
+        number += 1;
+        if deliveries.len() >= ON_THEIR_WAY {
+            let (expected, delivery) = deliveries.pop_front().expect("there are some");
+            assert_eq!(delivery.await.unwrap().offset, expected as i64);
+        }
+        if sent >= bytes && !is_told {
+            is_told = true;
+            written.send(()).await.unwrap();
+        }
+    }
+}
+
+/// Fills a data directory with about `bytes` and kills the broker under load.
+async fn fill(folder: &Path, kind: Kind, bytes: u64) {
+    let mut broker = BrokerProcess::start(folder, free_port());
+    broker.answers(None).await;
+    let address = broker.address();
+    let client = Client::connect(&address).await.unwrap();
+    client.admin().create_topic(TOPIC).partitions(PARTITIONS).await.unwrap();
+    let (written, mut all_written) = tokio::sync::mpsc::channel(PARTITIONS as usize);
+    let mut writers = JoinSet::new();
+    for partition in 0..PARTITIONS {
+        writers.spawn(write(address.clone(), kind, partition, bytes / PARTITIONS as u64, written.clone()));
+    }
+    for _ in 0..PARTITIONS {
+        all_written.recv().await.unwrap();
+    }
+    broker.kill();
+    writers.shutdown().await;
+}
+
+/// The first record from `offset` on.
+async fn fetch(client: &Client, partition: i32, offset: i64) {
+    let consumer = client.consumer().topic(TOPIC).partitions([partition]).start(Start::Offset(offset));
+    let record = consumer.build().await.unwrap().next().await.unwrap().unwrap();
+    assert_eq!(record.offset, offset);
+    assert!(record.value.as_deref() == Some(&value_of(offset as u64)), "{partition}/{offset} is another record");
+}
+
+/// Starts, asks for the start, the middle and the end of every partition, and kills again. The time to the last right answer.
+async fn restart(folder: &Path) -> Duration {
+    let mut broker = BrokerProcess::start(folder, free_port());
+    broker.answers(Some(TOPIC)).await;
+    let client = Client::connect(&broker.address()).await.unwrap();
+    let ends = crate::process::ends(&client, TOPIC).await.unwrap();
+    for (partition, end) in (0..).zip(ends) {
+        for offset in [0, end / 2, end - 1] {
+            fetch(&client, partition, offset).await;
+        }
+    }
+    let age = broker.age();
+    broker.kill();
+    age
+}
+
+/// The median of several restarts after kills, the first of them under load, and that first one.
+async fn measure(kind: Kind, bytes: u64) -> (Duration, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), kind, bytes).await;
+    let first = restart(folder.path()).await;
+    let mut times = vec![first];
+    for _ in 1..RESTARTS {
+        times.push(restart(folder.path()).await);
+    }
+    times.sort();
+    (first, times[RESTARTS / 2])
+}
+
+async fn prove(kind: Kind) {
+    let gib = number("WEIR_GIB", 0) as u64;
+    let (little, much) = if gib > 0 { (LITTLE, gib << 30) } else { SHORT };
+    let (first_little, of_little) = measure(kind, little).await;
+    let (first_much, of_much) = measure(kind, much).await;
+    println!(
+        "restart after kill -9, {kind:?}: to the right records at start, middle and end of {PARTITIONS} partitions {} ms with {} MiB, \
+         {} ms with {} MiB; median of {RESTARTS}: {} ms and {} ms",
+        first_little.as_millis(),
+        little / MIB,
+        first_much.as_millis(),
+        much / MIB,
+        of_little.as_millis(),
+        of_much.as_millis(),
+    );
+    assert!(gib == 0 || first_much <= first_little + MORE_MAX, "the start takes longer with more data");
+}
+
+#[tokio::test]
+async fn a_restart_takes_no_longer_with_more_data_of_producers_with_ids() {
+    prove(Kind::Idempotent).await;
+}
+
+#[tokio::test]
+async fn a_restart_takes_no_longer_with_more_data_of_producers_without_ids() {
+    prove(Kind::Plain).await;
+}
