@@ -3,7 +3,6 @@
 mod checkpoints;
 mod damage;
 mod ext4;
-//mod folders;
 mod full_disk;
 pub(crate) mod history;
 mod kill;

@@ -1,5 +1,6 @@
 //! Producers and a reader that go on whatever happens to the broker.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use weir::client::{Client, Codec, ConsumerRecord, Delivery, Producer, Record, St
 use super::history::{Allowed, Fate, Findings, Found, Origin, Seen, Sent, compare, origin_of, value_of};
 use super::stock;
 use crate::process::ends;
+use crate::whole::read_all;
 
 pub(crate) const TOPIC: &str = "load";
 pub(crate) const PARTITIONS: i32 = 4;
@@ -128,9 +130,14 @@ impl Load {
     pub(crate) async fn find_acknowledged(&self) -> usize {
         let stored = self.sent.lock().stored();
         let client = Client::connect(&self.address).await.unwrap();
-        let log = read_back(&self.address, &ends(&client, TOPIC).await.unwrap()).await;
+        // The load goes on, so partitions are read each to its own end.
+        let there: BTreeMap<_, _> = read_all(&client, TOPIC)
+            .await
+            .iter()
+            .map(|record| ((record.partition, record.offset), found(record)))
+            .collect();
         for (origin, offset) in &stored {
-            let found = log[origin.partition as usize].get(*offset as usize);
+            let found = there.get(&(origin.partition, *offset));
             let is_there = found.is_some_and(|found| found.origin == Some(*origin));
             assert!(is_there, "{origin:?} was acknowledged at {offset}, there is {found:?}");
         }

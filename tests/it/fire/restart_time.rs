@@ -57,7 +57,10 @@ async fn write(
     loop {
         let value = value_of(number);
         sent += value.len() as u64;
-        deliveries.push_back((number, producer.send(Record::to(TOPIC).partition(partition).value(value)).await.unwrap()));
+        deliveries.push_back((
+            number,
+            producer.send(Record::to(TOPIC).partition(partition).value(value)).await.unwrap(),
+        ));
         number += 1;
         if deliveries.len() >= ON_THEIR_WAY {
             let (expected, delivery) = deliveries.pop_front().expect("there are some");
@@ -94,7 +97,10 @@ async fn fetch(client: &Client, partition: i32, offset: i64) {
     let consumer = client.consumer().topic(TOPIC).partitions([partition]).start(Start::Offset(offset));
     let record = consumer.build().await.unwrap().next().await.unwrap().unwrap();
     assert_eq!(record.offset, offset);
-    assert!(record.value.as_deref() == Some(&value_of(offset as u64)), "{partition}/{offset} is another record");
+    assert!(
+        record.value.as_deref() == Some(&value_of(offset as u64)),
+        "{partition}/{offset} is another record"
+    );
 }
 
 /// Starts, asks for the start, the middle and the end of every partition, and kills again. The time to the last right answer.

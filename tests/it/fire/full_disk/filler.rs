@@ -84,7 +84,8 @@ impl Filler {
     pub(super) async fn fill(&mut self, idempotent: bool) {
         // A client of its own: it looks the topic up anew.
         let client = Client::connect(&self.address).await.unwrap();
-        let producer = client.producer().idempotent(idempotent).delivery_timeout(PATIENCE).build().await.unwrap();
+        let producer =
+            client.producer().idempotent(idempotent).delivery_timeout(PATIENCE).build().await.unwrap();
         let begun = Instant::now();
         let mut is_full = false;
         while !is_full {
@@ -184,7 +185,11 @@ impl Filler {
         let partitions = client.admin().describe_topic(TOPIC).await.unwrap().partitions;
         for (place, number) in &self.stored {
             let is_gone = place.1 < partitions[place.0 as usize].log_start_offset;
-            assert!(is_gone || found.get(place) == Some(number), "{place:?}: {number} became {:?}", found.get(place));
+            assert!(
+                is_gone || found.get(place) == Some(number),
+                "{place:?}: {number} became {:?}",
+                found.get(place)
+            );
         }
     }
 }
