@@ -10,6 +10,8 @@ pub(crate) mod load;
 mod power_cut;
 mod restart_time;
 mod stock;
+mod strace;
+mod syscalls;
 
 use history::Findings;
 

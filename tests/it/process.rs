@@ -13,6 +13,8 @@ use weir::client::{At, Client};
 
 /// A broker that is not there after this long will not come.
 const START_WAIT: Duration = Duration::from_secs(60);
+/// A single request that has no answer after this long is made again.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -22,6 +24,17 @@ pub(crate) struct BrokerProcess {
     port: u16,
     started: Instant,
     log: PathBuf,
+    /// Bytes that brokers before it have said.
+    said_before: u64,
+}
+
+/// How a broker is started, beyond the usual.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Manner {
+    /// A program with its arguments that starts the broker in its turn.
+    pub(crate) under: Vec<String>,
+    /// Settings, each as `key=value`.
+    pub(crate) settings: Vec<String>,
 }
 
 impl BrokerProcess {
@@ -37,12 +50,26 @@ impl BrokerProcess {
 
     /// The same with settings, each as `key=value`.
     pub(crate) fn start_with(data_dir: &Path, folder: &Path, port: u16, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Self::start_as(data_dir, folder, port, &Manner { under: Vec::new(), settings })
+    }
+
+    /// The same in another manner.
+    pub(crate) fn start_as(data_dir: &Path, folder: &Path, port: u16, manner: &Manner) -> Self {
         let log = folder.join("broker.log");
         let open = || -> File { OpenOptions::new().create(true).append(true).open(&log).unwrap() };
-        let mut command = Command::new(binary());
+        let said_before = log.metadata().map_or(0, |file| file.len());
+        let mut command = match manner.under.split_first() {
+            None => Command::new(binary()),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(binary());
+                command
+            }
+        };
         command.arg("serve").arg("--data-dir").arg(data_dir);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
-        command.args(settings.iter().flat_map(|setting| ["-X", setting]));
+        command.args(manner.settings.iter().flat_map(|setting| ["-X", setting]));
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
         // WHY: the broker takes each of them for a setting of its own.
         let ours = std::env::vars_os().map(|(name, _)| name);
@@ -51,7 +78,7 @@ impl BrokerProcess {
         });
         let started = Instant::now();
         let child = command.spawn().expect("the broker's binary runs");
-        Self { child, port, started, log }
+        Self { child, port, started, log, said_before }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -92,6 +119,23 @@ impl BrokerProcess {
         self.age()
     }
 
+    /// Waits for the first answer or for the end of the process, and gives that.
+    pub(crate) async fn answers_or_ends(&mut self) -> Option<ExitStatus> {
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            assert!(self.age() < START_WAIT, "the broker does not answer; it said:\n{}", self.said());
+            let answer = async { ask(&Client::connect(&self.address()).await?, None).await };
+            match timeout(PATIENCE, answer).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(error)) => assert!(error.kind.is_retriable(), "{error}"),
+                Err(_) => {}
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     fn assert_alive(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "the broker ended with {ended:?}; it said:\n{}", self.said());
@@ -105,6 +149,12 @@ impl BrokerProcess {
         let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         if ended.status.success() { Ok(text(ended.stdout)) } else { Err(text(ended.stderr)) }
+    }
+
+    /// All that this process said.
+    pub(crate) fn said_itself(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(self.said_before as usize..).unwrap_or_default()).into_owned()
     }
 
     /// The end of what it said.

@@ -67,6 +67,9 @@ pub(crate) type Findings = Vec<(Wrong, String)>;
 #[derive(Default)]
 pub(crate) struct Sent(BTreeMap<(u32, i32), Vec<Fate>>);
 
+/// A moment of a history.
+pub(crate) struct Mark(BTreeMap<(u32, i32), usize>);
+
 impl Sent {
     /// Counts a record that is about to be sent.
     pub(crate) fn begin(&mut self, producer: u32, partition: i32) -> Origin {
@@ -77,6 +80,18 @@ impl Sent {
 
     pub(crate) fn set(&mut self, origin: Origin, fate: Fate) {
         self.0.get_mut(&(origin.producer, origin.partition)).unwrap()[origin.number as usize] = fate;
+    }
+
+    /// How many records each producer has sent to each partition until now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.0.iter().map(|(key, fates)| (*key, fates.len())).collect())
+    }
+
+    /// How many records of a partition that were sent after the mark are acknowledged.
+    pub(crate) fn acknowledged_since(&self, mark: &Mark, partition: i32) -> usize {
+        let here = self.0.iter().filter(|((_, number), _)| *number == partition);
+        let since = here.flat_map(|(key, fates)| &fates[mark.0.get(key).map_or(0, |count| *count)..]);
+        since.filter(|fate| matches!(fate, Fate::Stored(..))).count()
     }
 
     pub(crate) fn acknowledged(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,8 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use weir::base::{ErrorKind, Outcome};
 use weir::client::{Client, Codec, ConsumerRecord, Delivery, Producer, Record, Start};
+use weir::proto::grpc::ErrorReason;
 
-use super::history::{Allowed, Fate, Findings, Found, Origin, Seen, Sent, compare, origin_of, value_of};
+use super::history::{
+    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, compare, origin_of, value_of,
+};
 use super::stock;
 use crate::process::ends;
 use crate::whole::read_all;
@@ -44,6 +47,11 @@ impl Kind {
 const FIRST_PLAIN: u32 = 1_000_000;
 /// Those of stock producers here.
 const FIRST_STOCK: u32 = 2_000_000;
+/// Those of single records that a scenario asks for.
+const FIRST_PROBE: u32 = 3_000_000;
+/// A producer leaves a partition alone that owes it so many answers. WHY: one that is offline would fill the memory of
+/// the producer, and the others would wait for that.
+const UNANSWERED_MAX: usize = 400;
 /// Records that a producer sends before it takes a breath.
 const BURST_MAX: usize = 8;
 /// Time for a delivery unless told otherwise: longer than any broker is away.
@@ -144,6 +152,33 @@ impl Load {
         stored.len()
     }
 
+    /// Waits until the reader has seen a record of each partition: from then on the broker may go at any moment.
+    pub(crate) async fn flows(&self) {
+        let begun = Instant::now();
+        while self.seen.lock().iter().any(Vec::is_empty) {
+            assert!(begun.elapsed() < CATCH_UP_WAIT, "the reader sees nothing");
+            sleep(BREATH).await;
+        }
+    }
+
+    /// This moment, for [`Self::acknowledged_since`].
+    pub(crate) fn mark(&self) -> Mark {
+        self.sent.lock().mark()
+    }
+
+    /// How many records of a partition that were sent after the mark are acknowledged.
+    pub(crate) fn acknowledged_since(&self, mark: &Mark, partition: i32) -> usize {
+        self.sent.lock().acknowledged_since(mark, partition)
+    }
+
+    /// Sends one record by a unary call of its own, once, and gives the broker's answer.
+    pub(crate) async fn probe(&self, partition: i32) -> (Fate, Option<ErrorReason>) {
+        let origin = self.sent.lock().begin(FIRST_PROBE, partition);
+        let (fate, reason) = stock::ask(&self.address, origin).await;
+        self.sent.lock().set(origin, fate);
+        (fate, reason)
+    }
+
     /// Ends the producers; every record that they sent has its result then.
     pub(crate) async fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -215,12 +250,17 @@ impl Feed {
 async fn produce(feed: Feed) {
     let producer = build(&feed).await;
     let (deliveries, waiting) = unbounded_channel();
+    let unanswered = Unanswered::default();
     // WHY a task of its own: it outlives this one when that is aborted, and takes what was acknowledged before.
-    let resolving = tokio::spawn(resolve(waiting, feed.sent.clone()));
+    let resolving = tokio::spawn(resolve(waiting, feed.sent.clone(), unanswered.clone()));
     let mut rng = fastrand::Rng::with_seed(u64::from(feed.producer));
     while !feed.is_over() {
         for _ in 0..rng.usize(1..=BURST_MAX) {
             let partition = rng.i32(0..PARTITIONS);
+            if unanswered[partition as usize].load(Ordering::Relaxed) >= UNANSWERED_MAX {
+                continue;
+            }
+            unanswered[partition as usize].fetch_add(1, Ordering::Relaxed);
             let origin = feed.sent.lock().begin(feed.producer, partition);
             let record = Record::to(TOPIC).partition(partition).value(value_of(origin));
             match producer.send(record).await {
@@ -229,6 +269,7 @@ async fn produce(feed: Feed) {
                 Err(error) => {
                     assert_eq!(error.kind, ErrorKind::TimedOut, "{error}");
                     feed.sent.lock().set(origin, Fate::NotWritten);
+                    unanswered[partition as usize].fetch_sub(1, Ordering::Relaxed);
                 }
             }
         }
@@ -247,8 +288,34 @@ async fn build(feed: &Feed) -> Producer {
     producer.batch_bytes(4 << 10).buffer_memory(256 << 10).build().await.unwrap()
 }
 
-/// Writes down what becomes of each record.
-async fn resolve(mut waiting: UnboundedReceiver<(Origin, Delivery)>, sent: Arc<Mutex<Sent>>) {
+/// Records without answer by partition.
+type Unanswered = Arc<[AtomicUsize; PARTITIONS as usize]>;
+
+/// Writes down what becomes of each record: each partition by itself, so that one that stands still holds up no other.
+async fn resolve(
+    mut waiting: UnboundedReceiver<(Origin, Delivery)>,
+    sent: Arc<Mutex<Sent>>,
+    unanswered: Unanswered,
+) {
+    let lane = |_| {
+        let (lane, waiting) = unbounded_channel();
+        (lane, tokio::spawn(resolve_lane(waiting, sent.clone(), unanswered.clone())))
+    };
+    let (lanes, tasks): (Vec<_>, Vec<_>) = (0..PARTITIONS).map(lane).unzip();
+    while let Some((origin, delivery)) = waiting.recv().await {
+        lanes[origin.partition as usize].send((origin, delivery)).unwrap();
+    }
+    drop(lanes);
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+async fn resolve_lane(
+    mut waiting: UnboundedReceiver<(Origin, Delivery)>,
+    sent: Arc<Mutex<Sent>>,
+    unanswered: Unanswered,
+) {
     while let Some((origin, delivery)) = waiting.recv().await {
         let fate = match delivery.await {
             Ok(stored) => Fate::Stored(stored.offset, stored.leader_epoch),
@@ -256,6 +323,7 @@ async fn resolve(mut waiting: UnboundedReceiver<(Origin, Delivery)>, sent: Arc<M
             Err(_) => Fate::Open,
         };
         sent.lock().set(origin, fate);
+        unanswered[origin.partition as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -43,6 +43,19 @@ async fn send(calls: &mut ProducerServiceClient<Channel>, origin: Origin) -> Fat
     }
 }
 
+/// Sends a record once: what is known of it then, and why it was refused.
+pub(crate) async fn ask(address: &str, origin: Origin) -> (Fate, Option<pb::ErrorReason>) {
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    let mut calls = ProducerServiceClient::new(channel);
+    match timeout(CALL_WAIT, calls.produce(request(origin))).await {
+        Ok(Ok(reply)) => {
+            let result = &reply.into_inner().results[0];
+            (fate_of(result), result.error.as_ref().map(|error| error.reason()))
+        }
+        Ok(Err(_)) | Err(_) => (Fate::Open, None),
+    }
+}
+
 fn request(origin: Origin) -> pb::ProduceRequest {
     let record = pb::Record { value: Some(value_of(origin).into_bytes().into()), ..pb::Record::default() };
     let records = pb::RecordList { records: vec![record] };

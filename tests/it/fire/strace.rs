@@ -1,0 +1,133 @@
+//! System calls that fail, do less than they were asked for, or take long: `strace` puts them into a real broker.
+//!
+//! A call that is made to fail is not carried out, so bytes are not lost as by a disk: what shows is how the broker behaves.
+//! `strace` counts the calls of each thread apart, so one fault may hit several threads, each once.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::process::Manner;
+
+/// `strace` that has not taken hold of every thread after this long will not.
+const ATTACH_WAIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// One fault: which calls, what becomes of them, and at which of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// Names of system calls with commas between.
+    pub(crate) calls: String,
+    /// In the words of `strace`, such as `error=EIO` or `delay_exit=200ms`.
+    pub(crate) effect: String,
+    /// The same: `7` is the seventh call of a thread alone, `7..9` three of them, `7+` all from there on.
+    pub(crate) when: String,
+    /// More injections, whole, that take effect at once.
+    pub(crate) with: Vec<String>,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:when={}", self.calls, self.effect, self.when)?;
+        self.with.iter().try_for_each(|other| write!(f, " and {other}"))
+    }
+}
+
+impl Fault {
+    fn options(&self, notes: &Path) -> Vec<String> {
+        let of = |other: &String| other.split(':').next().unwrap_or_default().to_owned();
+        let traced: Vec<String> =
+            std::iter::once(self.calls.clone()).chain(self.with.iter().map(of)).collect();
+        let mut options = ["-f", "-y", "-s", "0", "--quiet=all", "-o"].map(str::to_owned).to_vec();
+        options.push(notes.display().to_string());
+        options.extend(["-e".to_owned(), format!("trace={}", traced.join(","))]);
+        options
+            .extend(["-e".to_owned(), format!("inject={}:{}:when={}", self.calls, self.effect, self.when)]);
+        options.extend(self.with.iter().flat_map(|other| ["-e".to_owned(), format!("inject={other}")]));
+        options
+    }
+
+    /// A broker that has this fault from its first instruction on; the calls that were traced are noted in a file.
+    pub(crate) fn manner(&self, notes: &Path) -> Manner {
+        let program = ["strace", "-D", "--seccomp-bpf"].map(str::to_owned);
+        let under = program.into_iter().chain(self.options(notes)).collect();
+        Manner { under, settings: Vec::new() }
+    }
+
+    /// Puts the fault into a process that runs.
+    pub(crate) async fn attach(&self, pid: u32, notes: &Path) -> Attached {
+        let mut command = Command::new("strace");
+        command.args(self.options(notes)).args(["-p", &pid.to_string()]);
+        let said = std::fs::File::create(notes.with_extension("said")).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap();
+        let attached = Attached(child);
+        let begun = Instant::now();
+        while !is_traced(pid) {
+            assert!(begun.elapsed() < ATTACH_WAIT, "strace does not take hold of process {pid}");
+            sleep(PAUSE).await;
+        }
+        attached
+    }
+}
+
+/// A `strace` at work on a running process. Lets go of it when dropped.
+pub(crate) struct Attached(Child);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // It ends by itself with the process that it traces.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether every thread of a process is traced; one that is gone needs nothing more.
+fn is_traced(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        std::fs::read_to_string(thread.path().join("status"))
+            .map_or(true, |text| !text.lines().any(|line| line == "TracerPid:\t0"))
+    })
+}
+
+/// Why there can be no such faults here, if so.
+pub(crate) fn missing() -> Option<String> {
+    let tried = Command::new("strace").args(["-qqq", "-o", "/dev/null", "true"]).output();
+    match tried {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            Some(format!("strace may not trace: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        }
+        Err(error) => Some(format!("strace can't be run: {error}")),
+    }
+}
+
+/// The calls that a fault has hit so far.
+pub(crate) fn hits(notes: &Path) -> Vec<String> {
+    let text = std::fs::read(notes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let is_hit = |line: &&str| line.contains("(INJECTED)") || line.contains("(DELAYED)");
+    text.lines().filter(is_hit).map(str::to_owned).collect()
+}
+
+/// What a call that was hit had to do with.
+pub(crate) fn place_of(hit: &str) -> &'static str {
+    let places = [
+        ("__cluster_metadata", "metadata log"),
+        ("flush-journal", "journal"),
+        (".index", "index"),
+        (".timeindex", "index"),
+        (".snapshot", "snapshot"),
+        (".log", "user log"),
+        ("/data", "folder or other file"),
+    ];
+    places.iter().find(|(part, _)| hit.contains(part)).map_or("outside the data", |(_, name)| name)
+}
+
+/// A file for the notes of one life.
+pub(crate) fn notes_in(folder: &Path, life: usize) -> PathBuf {
+    folder.join(format!("life-{life}.strace"))
+}
