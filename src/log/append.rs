@@ -281,10 +281,7 @@ impl Writer {
             false => Ok(()),
         };
         let answer = match cut {
-            Ok(()) => {
-                tracing::warn!(topic = %log.topic, partition = log.id.partition, %error, "append failed and was taken back");
-                not_written(log, error)
-            }
+            Ok(()) => not_written(log, error),
             Err(second) => {
                 log.fail(&second);
                 AppendError::Unknown(error)
@@ -356,5 +353,6 @@ fn not_written(log: &PartitionLog, error: DiskError) -> AppendError {
         log.shared.check_space();
         return AppendError::DiskFull;
     }
+    tracing::warn!(topic = %log.topic, partition = log.id.partition, %error, "append failed, nothing of it is in the log");
     AppendError::NotWritten(error)
 }

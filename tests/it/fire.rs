@@ -9,6 +9,7 @@ mod kill;
 pub(crate) mod load;
 mod power_cut;
 mod restart_time;
+mod slow_disk;
 mod stock;
 mod strace;
 mod syscalls;

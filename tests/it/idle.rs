@@ -19,10 +19,7 @@ const STARTS: usize = 10;
 
 async fn rss_anon_kib(broker: &BrokerProcess) -> u64 {
     sleep(IDLE).await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.pid())).unwrap();
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("the kernel tells RssAnon");
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    broker.rss_anon_kib()
 }
 
 async fn start(folder: &Path, topic: Option<&str>) -> BrokerProcess {

@@ -93,6 +93,13 @@ impl BrokerProcess {
         self.child.id()
     }
 
+    /// Memory that is its own, in KiB.
+    pub(crate) fn rss_anon_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        line.expect("the kernel tells RssAnon").trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Time since it was started.
     pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()

@@ -3,6 +3,7 @@
 //! A call that is made to fail is not carried out, so bytes are not lost as by a disk: what shows is how the broker behaves.
 //! `strace` counts the calls of each thread apart, so one fault may hit several threads, each once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,8 +110,20 @@ pub(crate) fn missing() -> Option<String> {
 pub(crate) fn hits(notes: &Path) -> Vec<String> {
     let text = std::fs::read(notes).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let is_hit = |line: &&str| line.contains("(INJECTED)") || line.contains("(DELAYED)");
-    text.lines().filter(is_hit).map(str::to_owned).collect()
+    // A call during which another thread was noted has two lines: what it had to do with is in the first.
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut hits = Vec::new();
+    for line in text.lines() {
+        let thread = line.split(' ').next().unwrap_or_default();
+        if line.ends_with("<unfinished ...>") {
+            begun.insert(thread, line);
+        }
+        if line.contains("(INJECTED)") || line.contains("(DELAYED)") {
+            let first = if line.contains(" resumed>") { begun.get(thread) } else { None };
+            hits.push(format!("{}{line}", first.unwrap_or(&"")));
+        }
+    }
+    hits
 }
 
 /// What a call that was hit had to do with.

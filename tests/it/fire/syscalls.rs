@@ -122,6 +122,19 @@ struct Total {
     stored: usize,
 }
 
+/// A fault in words.
+struct Told {
+    words: String,
+    /// Whether it goes on for the whole life: a partition may then refuse everything without being offline.
+    lasts: bool,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.words.fmt(f)
+    }
+}
+
 /// A broker with load whose lives have faults.
 struct Fire<'a> {
     folder: &'a Path,
@@ -155,9 +168,10 @@ impl<'a> Fire<'a> {
         let notes = notes_in(self.folder, life);
         let (mut broker, attached) = self.put_in(broker, &fault, from_start, &notes).await;
         let told = format!("life {life}, {fault}, from the start: {from_start}");
+        let lasts = !fault.with.is_empty();
         tally.lives += 1;
         tally.from_start += usize::from(from_start);
-        let end = self.suffer(&mut broker, &told, &notes, tally).await;
+        let end = self.suffer(&mut broker, &Told { words: told.clone(), lasts }, &notes, tally).await;
         tally.refused_to_start += usize::from(end == End::RefusedToStart);
         tally.metadata_failed += usize::from(end == End::MetadataFailed);
         let hits = hits(&notes);
@@ -196,7 +210,7 @@ impl<'a> Fire<'a> {
     async fn suffer(
         &mut self,
         broker: &mut BrokerProcess,
-        told: &str,
+        told: &Told,
         notes: &Path,
         tally: &mut Tally,
     ) -> End {
@@ -232,7 +246,7 @@ impl<'a> Fire<'a> {
 
     /// Waits until each partition is offline or acknowledges what is sent from now on; gives the end of the process when that
     /// comes first.
-    async fn all_go_on(&self, broker: &mut BrokerProcess, told: &str) -> Option<ExitStatus> {
+    async fn all_go_on(&self, broker: &mut BrokerProcess, told: &Told) -> Option<ExitStatus> {
         let (mark, begun) = (self.load.mark(), Instant::now());
         loop {
             let offline = offline(&broker.said_itself());
@@ -240,7 +254,7 @@ impl<'a> Fire<'a> {
                 !offline.contains(partition) && self.load.acknowledged_since(&mark, *partition) == 0
             };
             let standing: Vec<i32> = (0..PARTITIONS).filter(stands).collect();
-            if standing.is_empty() {
+            if standing.is_empty() || (told.lasts && self.all_refuse(&standing).await) {
                 return None;
             }
             assert!(
@@ -254,11 +268,21 @@ impl<'a> Fire<'a> {
         }
     }
 
+    /// Whether each of these partitions says that what is sent to it is not written.
+    async fn all_refuse(&self, partitions: &[i32]) -> bool {
+        for partition in partitions {
+            if self.load.probe(*partition).await != (Fate::NotWritten, Some(ErrorReason::StorageError)) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Asks each partition that is offline: it says so, refuses what is new, and has acknowledged nothing since.
     async fn offline_stays(
         &self,
         broker: &mut BrokerProcess,
-        told: &str,
+        told: &Told,
         tally: &mut Tally,
     ) -> Option<ExitStatus> {
         let offline = offline(&broker.said_itself());

@@ -1,0 +1,246 @@
+//! Slow and stopped disks: every write and every sync of a real broker takes long, put in by `strace`.
+//!
+//! Nothing is lost and no order changes, small requests are answered meanwhile, and memory stays within the budget however much
+//! producers want to send.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use weir::client::{Client, Producer, Record};
+use weir::proto::grpc::ErrorReason;
+
+use super::history::Fate;
+use super::load::{Kind, Load, PARTITIONS, TOPIC};
+use super::strace::{Fault, hits, missing, notes_in};
+use super::{assert_none, number};
+use crate::process::{BrokerProcess, free_port};
+
+/// Slow disks one after the other where `$WEIR_SLOW` does not say.
+const SLOW_DEFAULT: usize = 1;
+/// What a slow call takes more, in ms; the first slow disk is the fastest of them.
+const DELAY_MS: std::ops::RangeInclusive<u64> = 200..=2000;
+/// The calls that are slow, in turn.
+const SLOW_CALLS: [&str; 3] = ["fdatasync,syncfs", "pwritev", "pwritev,fdatasync,fsync,syncfs"];
+/// A disk that takes so long for each call, in ms, stands for one that has stopped; where `$WEIR_STOPPED_MS` does not say.
+const STOPPED_MS_DEFAULT: usize = 1_000;
+/// It stands still for so many such calls.
+const STOPPED_CALLS: u64 = 3;
+/// Answers to each kind of small request that are waited for while the disk is slow.
+const ANSWERS: usize = 3;
+/// Whoever gets no answer for so long is held up.
+const PROGRESS_WAIT: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_millis(20);
+
+const MEMORY_MIB: u64 = 64;
+/// What the process takes beside its budget.
+const BESIDE_MIB: u64 = 40;
+
+/// The topic that wants to send more than the disk takes.
+const FLOOD: &str = "flood";
+const FLOOD_PRODUCERS: usize = 4;
+const FLOOD_RECORD_BYTES: usize = 100_000;
+const FLOOD_BUFFER_BYTES: usize = 48 << 20;
+/// Topics of small requests, by their setting `flush`.
+const SMALL: [(&str, &str); 2] = [("small-os", "os"), ("small-ack", "ack")];
+
+/// Answers to small requests: metadata, then one count for each small topic.
+type Answers = Arc<[AtomicUsize; 1 + SMALL.len()]>;
+
+/// A broker with little memory, under load and asked for small things all the time.
+struct Slow {
+    broker: BrokerProcess,
+    load: Load,
+    answers: Answers,
+    askers: Vec<JoinHandle<()>>,
+}
+
+impl Slow {
+    async fn start(folder: &Path) -> Self {
+        let memory = format!("memory.bytes={MEMORY_MIB}MiB");
+        let mut broker = BrokerProcess::start_with(&folder.join("data"), folder, free_port(), &[&memory]);
+        broker.answers(None).await;
+        let address = broker.address();
+        let client = Client::connect(&address).await.unwrap();
+        client.admin().create_topic(FLOOD).partitions(1).await.unwrap();
+        let answers = Answers::default();
+        let mut askers = vec![tokio::spawn(ask_metadata(client, answers.clone()))];
+        for (index, (topic, flush)) in (1..).zip(SMALL) {
+            // A connection of its own: what is measured is the broker, not a stream that others fill.
+            let client = Client::connect(&address).await.unwrap();
+            client.admin().create_topic(topic).partitions(1).config("flush", flush).await.unwrap();
+            let producer = client.producer().build().await.unwrap();
+            askers.push(tokio::spawn(send_small(producer, topic, index, answers.clone())));
+        }
+        let kind = Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 };
+        let load = Load::start(&address, &kind).await;
+        load.flows().await;
+        Self { broker, load, answers, askers }
+    }
+
+    /// Producers that send large records as fast as they may.
+    async fn flood(&self) -> Vec<JoinHandle<()>> {
+        let mut producers = Vec::new();
+        for number in 0..FLOOD_PRODUCERS {
+            let client = Client::connect(&self.broker.address()).await.unwrap();
+            let producer = client.producer().idempotent(number % 2 == 0);
+            let producer = producer.buffer_memory(FLOOD_BUFFER_BYTES).build().await.unwrap();
+            producers.push(tokio::spawn(pour(producer)));
+        }
+        producers
+    }
+
+    /// Waits until each kind of small request is answered so many times more and every partition of the load goes on. Gives the
+    /// answers and the most memory seen, in MiB.
+    async fn goes_on(&self, told: &str) -> (Vec<usize>, u64) {
+        let (mark, begun, mut most) = (self.load.mark(), Instant::now(), 0);
+        let counts = || self.answers.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let before = counts();
+        loop {
+            most = most.max(self.broker.rss_anon_kib() >> 10);
+            let since: Vec<usize> = counts().iter().zip(&before).map(|(now, before)| now - before).collect();
+            let loaded = (0..PARTITIONS).all(|partition| self.load.acknowledged_since(&mark, partition) > 0);
+            if loaded && since.iter().all(|count| *count >= ANSWERS) {
+                return (since, most);
+            }
+            assert!(
+                begun.elapsed() < PROGRESS_WAIT,
+                "{told}: the load goes on: {loaded}, answers to metadata and {SMALL:?}: {since:?}"
+            );
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Ends it all, and lets the checker look at what a broker without faults finds.
+    async fn end(mut self, folder: &Path) {
+        self.load.stop().await;
+        self.askers.iter().for_each(JoinHandle::abort);
+        let port = self.broker.port();
+        self.broker.kill();
+        let mut broker = BrokerProcess::start(folder, port);
+        broker.answers(Some(TOPIC)).await;
+        let checked = self.load.check(false).await;
+        println!(
+            "  {} records acknowledged, {} refused, {} findings",
+            checked.sent.acknowledged(),
+            checked.sent.count(|fate| fate == Fate::NotWritten),
+            checked.findings.len()
+        );
+        assert_none(checked.findings);
+        broker.kill();
+    }
+}
+
+async fn ask_metadata(client: Client, answers: Answers) {
+    loop {
+        if client.admin().cluster().await.is_ok() {
+            answers[0].fetch_add(1, Ordering::Relaxed);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn send_small(producer: Producer, topic: &str, index: usize, answers: Answers) {
+    loop {
+        let Ok(delivery) = producer.send(Record::to(topic).value("small")).await else { return };
+        if delivery.await.is_ok() {
+            answers[index].fetch_add(1, Ordering::Relaxed);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Nobody asks what becomes of these records.
+async fn pour(producer: Producer) {
+    let value = vec![7u8; FLOOD_RECORD_BYTES];
+    loop {
+        let record = Record::to(FLOOD).partition(0).value(value.clone());
+        if producer.send(record).await.is_err() {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+fn slow(calls: &str, ms: u64) -> Fault {
+    let effect = format!("delay_exit={}", ms * 1_000);
+    Fault { calls: calls.to_owned(), effect, when: "1+".to_owned(), with: Vec::new() }
+}
+
+fn assert_flat(told: &str, most: u64) {
+    assert!(
+        most <= MEMORY_MIB + BESIDE_MIB,
+        "{told}: RssAnon {most} MiB, at most {MEMORY_MIB} + {BESIDE_MIB} are allowed"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_disk_loses_nothing_and_does_not_hold_up_small_requests() {
+    if let Some(reason) = missing() {
+        return println!("skipped: slow disks: {reason}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
+    let scene = Slow::start(folder.path()).await;
+    for turn in 0..number("WEIR_SLOW", SLOW_DEFAULT) {
+        let fault = slow(
+            SLOW_CALLS[turn % SLOW_CALLS.len()],
+            if turn == 0 { *DELAY_MS.start() } else { rng.u64(DELAY_MS) },
+        );
+        let (told, notes) = (fault.to_string(), notes_in(folder.path(), turn));
+        let begun = Instant::now();
+        let attached = fault.attach(scene.broker.pid(), &notes).await;
+        let flood = scene.flood().await;
+        let (answers, most) = scene.goes_on(&told).await;
+        flood.iter().for_each(JoinHandle::abort);
+        drop(attached);
+        let hits = hits(&notes).len();
+        println!(
+            "slow disk, {told}: {hits} slow calls in {:.1} s; answers to metadata, flush=os and flush=ack: {answers:?}; RssAnon at \
+             most {most} MiB with memory.bytes={MEMORY_MIB} MiB",
+            begun.elapsed().as_secs_f64()
+        );
+        assert!(hits > 0, "{told}: nothing was slow: this shows nothing");
+        assert_flat(&told, most);
+    }
+    scene.end(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_stopped_disk_takes_no_memory_and_loses_nothing() {
+    if let Some(reason) = missing() {
+        return println!("skipped: stopped disk: {reason}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Slow::start(folder.path()).await;
+    let stopped_ms = number("WEIR_STOPPED_MS", STOPPED_MS_DEFAULT) as u64;
+    let fault = slow(SLOW_CALLS[SLOW_CALLS.len() - 1], stopped_ms);
+    let (told, notes) = (fault.to_string(), notes_in(folder.path(), 0));
+    let attached = fault.attach(scene.broker.pid(), &notes).await;
+    let (flood, begun) = (scene.flood().await, Instant::now());
+    let (mut most, mut waited, mut throttled) = (0, 0, 0);
+    while begun.elapsed() < Duration::from_millis(stopped_ms * STOPPED_CALLS) {
+        most = most.max(scene.broker.rss_anon_kib() >> 10);
+        let partition = (waited + throttled) % PARTITIONS;
+        match scene.load.probe(partition).await {
+            (Fate::NotWritten, Some(ErrorReason::Throttled)) => throttled += 1,
+            (_, None) => waited += 1,
+            other => panic!("{told}: a producer is told {other:?}"),
+        }
+        most = most.max(scene.broker.rss_anon_kib() >> 10);
+        sleep(PAUSE).await;
+    }
+    drop(attached);
+    flood.iter().for_each(JoinHandle::abort);
+    let (answers, after) = scene.goes_on("the disk is back").await;
+    println!(
+        "stopped disk, {told}: {} calls stood still, {waited} single producers waited and {throttled} were told THROTTLED; RssAnon at \
+         most {most} MiB with memory.bytes={MEMORY_MIB} MiB, {after} MiB when the disk was back; answers then: {answers:?}",
+        hits(&notes).len(),
+    );
+    assert!(!hits(&notes).is_empty(), "nothing stood still: this shows nothing");
+    assert_flat(&told, most.max(after));
+    scene.end(folder.path()).await;
+}
