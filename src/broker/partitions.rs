@@ -147,7 +147,7 @@ impl Partitions {
         id: TopicPartition,
         state: PartitionState,
     ) -> Result<Arc<Partition>, NotOpened> {
-        self.check_folder(topic, id).map_err(not_as_it_was)?;
+        self.check_folder(topic, id)?;
         let spec = LogSpec {
             id,
             topic: topic.name.clone(),
@@ -161,7 +161,7 @@ impl Partitions {
     }
 
     /// Whether the folder of the partition is its own. One of somebody else goes to quarantine.
-    fn check_folder(&self, topic: &Topic, id: TopicPartition) -> Result<(), String> {
+    fn check_folder(&self, topic: &Topic, id: TopicPartition) -> Result<(), NotOpened> {
         let disk = &*self.home.env.disk;
         let path = folder::path_of(&self.home.data_dir, &topic.name, id.partition);
         match folder::read_meta(disk, &path) {
@@ -171,12 +171,15 @@ impl Partitions {
                 let moved = folder::quarantine(disk, &self.home.data_dir, &name);
                 let moved =
                     moved.map_or_else(|error| error.to_string(), |()| "moved to quarantine".to_owned());
-                Err(format!("folder {} belongs to partition {}: {moved}", path.display(), found.id))
+                let what = format!("folder {} belongs to partition {}: {moved}", path.display(), found.id);
+                Err(not_as_it_was(what))
             }
             Err(CheckpointError::Missing) => {
-                Err(format!("folder {} or its {} is missing", path.display(), folder::META_FILE))
+                let what = format!("folder {} or its {} is missing", path.display(), folder::META_FILE);
+                Err(not_as_it_was(what))
             }
-            Err(error) => Err(error.to_string()),
+            Err(CheckpointError::Disk(error)) => Err(OpenError::Disk(error).into()),
+            Err(error) => Err(not_as_it_was(error.to_string())),
         }
     }
 }

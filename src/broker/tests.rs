@@ -176,6 +176,22 @@ async fn a_sync_that_fails_in_recovery_keeps_the_partition_offline_until_a_resta
 }
 
 #[tokio::test]
+async fn a_partition_whose_folder_could_not_be_read_once_opens_the_next_time() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 1).await;
+    for (kind, effect) in
+        [(OpKind::Open, Effect::Full), (OpKind::Open, Effect::Io), (OpKind::Read, Effect::Io)]
+    {
+        let killed = disk.kill();
+        killed.fail(Fault::on(kind, |path: &Path| path.ends_with("orders-0/partition.meta"), effect));
+        let again = start(&killed).await;
+        assert!(again.partition_if_open("orders", None, 0).unwrap().is_none(), "{kind:?}: not at the start");
+        assert_eq!(kind_of(&again, "orders").await, None, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_killed_broker_starts_again_under_new_epochs() {
     let disk = SimDisk::default();
     let broker = start(&disk).await;

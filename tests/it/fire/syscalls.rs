@@ -140,7 +140,7 @@ struct Fire<'a> {
     folder: &'a Path,
     port: u16,
     load: Load,
-    wide: JoinHandle<()>,
+    wide: [JoinHandle<()>; 2],
     rng: fastrand::Rng,
 }
 
@@ -154,7 +154,7 @@ impl<'a> Fire<'a> {
         let topic = client.admin().create_topic(WIDE).partitions(WIDE_PARTITIONS);
         topic.config("flush", "interval").config("flush.ms", "50").await.unwrap();
         let producer = client.producer().idempotent(false).build().await.unwrap();
-        let wide = tokio::spawn(fill(producer));
+        let wide = [tokio::spawn(fill(producer)), tokio::spawn(alter(client))];
         let load = Load::start(&address, kind).await;
         load.flows().await;
         (Self { folder, port, load, wide, rng }, broker)
@@ -224,6 +224,7 @@ impl<'a> Fire<'a> {
         while hits(notes).is_empty() && begun.elapsed() < strike {
             sleep(PAUSE).await;
         }
+        let struck = hits(notes);
         let after = Instant::now() + Duration::from_millis(self.rng.u64(AFTER_MS));
         let ended = match self.all_go_on(broker, told).await {
             Some(status) => Some(status),
@@ -233,10 +234,18 @@ impl<'a> Fire<'a> {
             Some(status) => Some(status),
             None => self.offline_stays(broker, told, tally).await,
         };
+        let said = broker.said_itself();
         match ended {
-            None => End::Lived,
+            None => {
+                let failed = failed_syncs(&struck);
+                let offline = offline(&said);
+                assert!(
+                    failed.iter().all(|log| log.is_some_and(|partition| offline.contains(&partition))),
+                    "{told}: syncs of {failed:?} failed (none: the metadata log), offline is {offline:?}; it said\n{said}"
+                );
+                End::Lived
+            }
             Some(status) => {
-                let said = broker.said_itself();
                 assert!(is_metadata(&said), "{told}: ended with {status} and said\n{said}");
                 assert!(!status.success(), "{told}: ended by itself with {status}");
                 End::MetadataFailed
@@ -304,11 +313,22 @@ impl<'a> Fire<'a> {
     /// Ends the load and lets the checker look at all of it.
     async fn check(mut self, broker: BrokerProcess) -> Checked {
         self.load.stop().await;
-        self.wide.abort();
+        self.wide.iter().for_each(JoinHandle::abort);
         broker.kill();
         let mut broker = BrokerProcess::start(self.folder, self.port);
         broker.answers(Some(TOPIC)).await;
         self.load.check(false).await
+    }
+}
+
+/// Changes a setting of the wide topic for ever, so that the metadata log is written and synced.
+async fn alter(client: Client) {
+    for turn in 0.. {
+        let flush_ms = (50 + turn % 2).to_string();
+        let update = client.admin().update_topic(WIDE).set_config("flush.ms", flush_ms);
+        // A refusal or silence is as good as an answer here.
+        let _ = timeout(CALL_WAIT, update.into_future()).await;
+        sleep(WIDE_PAUSE).await;
     }
 }
 
@@ -324,9 +344,24 @@ async fn fill(producer: Producer) {
     }
 }
 
+/// Whose log could not be synced: a partition of the load, or the metadata log.
+fn failed_syncs(hits: &[String]) -> BTreeSet<Option<i32>> {
+    let failed = hits.iter().filter(|hit| hit.contains("fdatasync(") && hit.contains(".log>"));
+    let partition = |hit: &String| {
+        let (_, rest) = hit.split_once(&format!("/{TOPIC}-"))?;
+        rest.split('/').next()?.parse().ok()
+    };
+    let ours = failed.filter(|hit| !hit.contains(&format!("/{WIDE}-")));
+    ours.map(partition).collect()
+}
+
 /// The partitions of the load that the broker said to be offline for the rest of its life.
 fn offline(said: &str) -> BTreeSet<i32> {
-    let lines = said.lines().filter(|line| line.contains("partition goes offline"));
+    let lasts = |line: &&str| {
+        line.contains("partition goes offline")
+            || (line.contains("partition is offline") && line.contains("lasts=true"))
+    };
+    let lines = said.lines().filter(lasts);
     let ours = lines.filter(|line| line.contains(&format!("topic={TOPIC} ")));
     let word = |line: &str| {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix("partition="))?;
