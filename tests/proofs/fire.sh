@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The log under fire: tests/proofs/fire.sh SCENARIO... runs scenarios of tests/it/fire at length, with the release binary:
-# kill, power-cut, damage, syscalls, slow-disk, or all. Each prints its counts and is held against the one checker.
-# SHORT=1: `cargo test` has run the short form of every scenario; one more of each that needs root or strace shows that it is not
-# only skipped.
+# The log under fire: tests/proofs/fire.sh SCENARIO... runs scenarios of tests/it/fire at length, with the release binary: one
+# or more of those below, or all. Each prints its counts, and a history that is not as promised ends it with an error.
+# SHORT=1: `cargo test` has run the short form of every scenario already, with the debug binary; two of those that need root or
+# strace are run with the release binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -15,8 +15,8 @@ trap 'rm -f "$said"' EXIT
 
 # run NAME SECONDS TEST: one scenario, with the counts that are in the environment.
 run() {
-    local name=$1 seconds=$2 tests=$3
-    if ! timeout "$seconds" cargo test -q --test it "$tests" -- --nocapture --test-threads=1 > "$said" 2>&1; then
+    local name=$1 seconds=$2 part=$3
+    if ! timeout "$seconds" cargo test -q --test it "$part" -- --nocapture --test-threads=1 > "$said" 2>&1; then
         tail -60 "$said"
         echo "$name: FAILED"
         exit 1
@@ -25,25 +25,30 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk restart-time syscalls slow-disk"
+
 scenario() {
     case $1 in
-        kill) WEIR_KILLS=${WEIR_KILLS:-200} run kill 1800 fire::kill ;;
-        power-cut) WEIR_CUTS=${WEIR_CUTS:-50} run power-cut 1800 fire::power_cut ;;
-        damage) run damage 1800 fire::damage ;;
+        kill) WEIR_KILLS=${WEIR_KILLS:-200} run kill 3600 fire::kill ;;
+        power-cut) WEIR_CUTS=${WEIR_CUTS:-50} run power-cut 3600 fire::power_cut ;;
+        damage) WEIR_EVERY_BYTE=1 run damage 3600 fire::damage ;;
+        checkpoints) run checkpoints 600 fire::checkpoints ;;
+        full-disk) WEIR_ROUNDS=${WEIR_ROUNDS:-5} run full-disk 3600 fire::full_disk ;;
+        restart-time) WEIR_GIB=${WEIR_GIB:-10} run restart-time 3600 fire::restart_time ;;
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
-        all) for each in kill power-cut damage syscalls slow-disk; do scenario "$each"; done ;;
-        *) echo "unknown scenario '$1': kill, power-cut, damage, syscalls, slow-disk or all"; exit 2 ;;
+        all) for each in $SCENARIOS; do scenario "$each"; done ;;
+        *) echo "unknown scenario '$1'; there are: $SCENARIOS all"; exit 2 ;;
     esac
 }
 
 if [ "${SHORT:-}" = 1 ]; then
-    echo "the short forms of kill, power-cut, damage, syscalls and slow-disk ran with cargo test"
+    echo "fire: the short forms of $SCENARIOS ran with cargo test"
     WEIR_CUTS=1 run power-cut 120 fire::power_cut::nothing
     WEIR_FAULTS=2 run syscalls 120 fire::syscalls::failing_calls_lose_nothing_at_flush_ack
     exit 0
 fi
-[ $# -gt 0 ] || { echo "which scenario? kill, power-cut, damage, syscalls, slow-disk or all"; exit 2; }
+[ $# -gt 0 ] || { echo "which scenario? there are: $SCENARIOS all"; exit 2; }
 for name in "$@"; do
     scenario "$name"
 done

@@ -9,10 +9,13 @@ readonly RULES='
 SyncLog power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack DamagedRange
 RaiseEpoch power_cut::only_the_end_is_lost_at_flush_os Lost:
 CheckSequence kill::acknowledged_records_survive_at_flush_ack Twice:
+GoOffline syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 CheckInterval damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable
 '
 
 export RUST_BACKTRACE=0 WEIR_KILLS="${WEIR_KILLS:-6}" WEIR_CUTS="${WEIR_CUTS:-3}"
+# Failing syncs alone: the rule is about them.
+export WEIR_FAULTS="${WEIR_FAULTS:-8}" WEIR_FAULT_CALLS=fdatasync
 unset WEIR
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT

@@ -135,6 +135,14 @@ impl std::fmt::Display for Told {
     }
 }
 
+/// All calls, or those that `$WEIR_FAULT_CALLS` is a part of.
+fn chosen() -> Vec<&'static Calls> {
+    let part = std::env::var("WEIR_FAULT_CALLS").unwrap_or_default();
+    let chosen: Vec<_> = CALLS.iter().filter(|calls| calls.name().contains(&part)).collect();
+    assert!(!chosen.is_empty(), "no calls have '{part}' in their name");
+    chosen
+}
+
 /// A broker with load whose lives have faults.
 struct Fire<'a> {
     folder: &'a Path,
@@ -161,8 +169,12 @@ impl<'a> Fire<'a> {
     }
 
     /// One life with a fault, and the clean start after it.
-    async fn live(&mut self, broker: BrokerProcess, life: usize, tally: &mut Tally) -> BrokerProcess {
-        let calls = &CALLS[life % CALLS.len()];
+    async fn live(
+        &mut self,
+        broker: BrokerProcess,
+        (life, calls): (usize, &Calls),
+        tally: &mut Tally,
+    ) -> BrokerProcess {
         let from_start = self.rng.bool();
         let fault = calls.fault(&mut self.rng, from_start);
         let notes = notes_in(self.folder, life);
@@ -385,15 +397,15 @@ async fn prove(kind: Kind) {
     }
     let lives = number("WEIR_FAULTS", FAULTS_DEFAULT);
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
-    let offset = number("WEIR_FAULT_FIRST", 0);
+    let chosen = chosen();
     let mut total = Total::default();
     for first in (0..lives).step_by(LIVES_A_HISTORY) {
         let folder = tempfile::tempdir().unwrap();
         let (mut fire, mut broker) = Fire::start(folder.path(), &kind, rng.fork()).await;
         for life in first..lives.min(first + LIVES_A_HISTORY) {
-            let life = life + offset;
-            let tally = total.by_calls.entry(CALLS[life % CALLS.len()].name()).or_default();
-            broker = fire.live(broker, life, tally).await;
+            let calls = chosen[life % chosen.len()];
+            let tally = total.by_calls.entry(calls.name()).or_default();
+            broker = fire.live(broker, (life, calls), tally).await;
         }
         let checked = fire.check(broker).await;
         total.add(&checked);
