@@ -101,8 +101,9 @@ pub(super) async fn start(env: Env, settings: BrokerSettings) -> Result<Arc<Brok
     Ok(broker)
 }
 
-/// After an unclean end each log may have lost records that somebody saw, so each gets a new leader epoch.
-fn broker_started(image: &Image, was_clean: bool) -> Command {
+/// The command that begins a run. After an unclean end each log may have lost records that somebody saw, so each gets a new leader
+/// epoch. Pure.
+pub fn broker_started(image: &Image, was_clean: bool) -> Command {
     let every = image.topics_with_deleted().filter(|topic| !topic.deleting);
     let unclean = if was_clean || !Rule::RaiseEpoch.holds() {
         vec![]

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Each scenario under fire is able to fail: with the rule taken out that it is about (cargo feature `fault`), it says so.
+# Scenarios under fire and scenarios of every crash are able to fail: with the rule taken out that it is about (cargo feature `fault`), it says so.
 # Arguments: rules to be tried; without any, all of them (SHORT=1: the first three).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 # Rule, scenario, and what the scenario must say without the rule.
 readonly RULES='
-SyncLog power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack DamagedRange
-RaiseEpoch power_cut::only_the_end_is_lost_at_flush_os Lost:
-CheckSequence kill::acknowledged_records_survive_at_flush_ack Twice:
-GoOffline syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
-CheckInterval damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable
+SyncLog fire::power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack DamagedRange
+RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:
+CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
+GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
+CheckInterval fire::damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable
+CutBack crash::faults::failed_writes_of_several_batches_survive_every_crash states.fail
+CheckSequence crash::producers::two_producers_survive_every_crash states.fail
+RaiseEpoch crash::log::restarts_under_stored_epochs_survive_every_crash states.fail
+GoOffline crash::faults::failed_syncs_survive_every_crash states.fail
 '
 
 export RUST_BACKTRACE=0 WEIR_KILLS="${WEIR_KILLS:-6}" WEIR_CUTS="${WEIR_CUTS:-3}"
@@ -25,7 +29,7 @@ tried=0
 while read -r rule scenario finding; do
     [ -n "$rule" ] && [ "$tried" -lt "$most" ] || continue
     [ $# -eq 0 ] || [[ " $* " == *" $rule "* ]] || continue
-    if RULE_OUT=$rule timeout 900 cargo test -q --features fault --test it "fire::$scenario" -- --exact --nocapture \
+    if RULE_OUT=$rule timeout 900 cargo test -q --features fault --test it "$scenario" -- --exact --nocapture \
         > "$said" 2>&1; then
         if grep -q '^skipped:\|\.\.\. skipped:' "$said"; then
             grep -o 'skipped:.*' "$said"

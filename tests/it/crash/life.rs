@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use weir::base::offset::NO_OFFSET;
 use weir::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use weir::broker::start::broker_started;
 use weir::cluster::metadata_log::METADATA_TOPIC;
 use weir::cluster::{Command, CommitError, Configs, Image, MetadataLog};
 use weir::config::TopicConfig;
@@ -297,9 +298,8 @@ fn open_by_metadata(disk: &SimDisk, clock: &Arc<SimClock>) -> Option<Opened> {
     let store = open_store(disk, clock)?;
     let metadata = MetadataLog::open(env(disk, clock), Path::new(DATA), &store).ok()?;
     store.mark_started().ok()?;
-    let unclean = if store.was_clean() { vec![] } else { vec![ID] };
-    let broker_epoch = metadata.image().broker_epoch() + 1;
-    let image = commit(&store, &metadata, vec![Command::BrokerStarted { broker_epoch, unclean }]).ok()?;
+    let started = broker_started(&metadata.image(), store.was_clean());
+    let image = commit(&store, &metadata, vec![started]).ok()?;
     let topic = image.topic_by_id(ID.topic_id)?;
     let state = topic.ready_partition(ID.partition)?;
     let spec = LogSpec {
