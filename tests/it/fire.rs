@@ -3,6 +3,7 @@
 mod checkpoints;
 mod damage;
 mod ext4;
+mod folders;
 mod full_disk;
 pub(crate) mod history;
 mod kill;

@@ -42,7 +42,7 @@ fn value_of(number: u64) -> Vec<u8> {
     value
 }
 
-/// Writes `bytes` to one partition, and goes on for as long as the broker lives. Sends the end once that much is acknowledged.
+/// Writes to one partition for as long as the broker lives. Tells once so many `bytes` are acknowledged.
 async fn write(
     address: String,
     kind: Kind,
@@ -53,20 +53,19 @@ async fn write(
     let client = Client::connect(&address).await.unwrap();
     let producer = client.producer().idempotent(matches!(kind, Kind::Idempotent)).build().await.unwrap();
     let mut deliveries = std::collections::VecDeque::new();
-    let (mut number, mut sent, mut is_told) = (0, 0, false);
+    let (mut number, mut acknowledged, mut is_told) = (0, 0, false);
     loop {
         let value = value_of(number);
-        sent += value.len() as u64;
-        deliveries.push_back((
-            number,
-            producer.send(Record::to(TOPIC).partition(partition).value(value)).await.unwrap(),
-        ));
+        let bytes_here = value.len() as u64;
+        let record = Record::to(TOPIC).partition(partition).value(value);
+        deliveries.push_back((number, bytes_here, producer.send(record).await.unwrap()));
         number += 1;
         if deliveries.len() >= ON_THEIR_WAY {
-            let (expected, delivery) = deliveries.pop_front().expect("there are some");
+            let (expected, bytes_then, delivery) = deliveries.pop_front().expect("there are some");
             assert_eq!(delivery.await.unwrap().offset, expected as i64);
+            acknowledged += bytes_then;
         }
-        if sent >= bytes && !is_told {
+        if acknowledged >= bytes && !is_told {
             is_told = true;
             written.send(()).await.unwrap();
         }
