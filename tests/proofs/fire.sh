@@ -25,7 +25,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk restart-time syscalls slow-disk"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time syscalls slow-disk"
 
 scenario() {
     case $1 in
@@ -34,6 +34,7 @@ scenario() {
         damage) WEIR_EVERY_BYTE=1 run damage 3600 fire::damage ;;
         checkpoints) run checkpoints 600 fire::checkpoints ;;
         full-disk) WEIR_ROUNDS=${WEIR_ROUNDS:-5} run full-disk 3600 fire::full_disk ;;
+        folders) WEIR_KILLS=${WEIR_KILLS:-50} run folders 3600 fire::folders ;;
         restart-time) WEIR_GIB=${WEIR_GIB:-10} run restart-time 3600 fire::restart_time ;;
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
