@@ -14,6 +14,7 @@ mod slow_disk;
 mod stock;
 mod strace;
 mod syscalls;
+mod upkeep;
 
 use history::Findings;
 

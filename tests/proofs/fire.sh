@@ -25,7 +25,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time syscalls slow-disk"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls slow-disk"
 
 scenario() {
     case $1 in
@@ -36,6 +36,7 @@ scenario() {
         full-disk) WEIR_ROUNDS=${WEIR_ROUNDS:-5} run full-disk 3600 fire::full_disk ;;
         folders) WEIR_KILLS=${WEIR_KILLS:-50} run folders 3600 fire::folders ;;
         restart-time) WEIR_GIB=${WEIR_GIB:-10} run restart-time 3600 fire::restart_time ;;
+        upkeep) WEIR_KILLS=${WEIR_KILLS:-50} run upkeep 3600 fire::upkeep ;;
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
         all) for each in $SCENARIOS; do scenario "$each"; done ;;

@@ -1,0 +1,141 @@
+//! Trims and settings that survive `kill -9`, and offsets by time whatever the order of the times.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use weir::client::{At, Client, Partition, Record};
+
+use super::number;
+use crate::process::{BrokerProcess, free_port};
+use crate::whole::read_all;
+
+const TOPIC: &str = "upkeep";
+const KILLS_DEFAULT: usize = 5;
+/// Records of a round.
+const RECORDS: std::ops::RangeInclusive<i64> = 5..=60;
+/// The broker is killed this soon after a trim and a change of settings were asked for, in ms.
+const KILL_MS: std::ops::RangeInclusive<u64> = 0..=80;
+/// A segment of a few batches.
+const SEGMENT_BYTES: &str = "2KiB";
+/// The setting that is changed; it changes nothing that this test sees.
+const SETTING: &str = "max.message.bytes";
+
+async fn create(client: &Client) {
+    client.admin().create_topic(TOPIC).partitions(1).config("segment.bytes", SEGMENT_BYTES).await.unwrap();
+}
+
+async fn partition(client: &Client) -> Partition {
+    client.admin().describe_topic(TOPIC).await.unwrap().partitions.remove(0)
+}
+
+async fn setting(client: &Client) -> String {
+    let topic = client.admin().describe_topic(TOPIC).await.unwrap();
+    topic.configs.into_iter().find(|config| config.key == SETTING).unwrap().value
+}
+
+/// Appends records whose value and time are those of `times`, one batch for each.
+async fn append(client: &Client, times: impl Iterator<Item = i64>) {
+    let producer = client.producer().build().await.unwrap();
+    for time in times {
+        let record = Record::to(TOPIC).timestamp(time).value(time.to_string());
+        producer.send(record).await.unwrap().await.unwrap();
+    }
+    producer.close().await;
+}
+
+async fn restart(broker: BrokerProcess, folder: &std::path::Path) -> BrokerProcess {
+    let port = broker.port();
+    broker.kill();
+    let mut broker = BrokerProcess::start(folder, port);
+    broker.answers(Some(TOPIC)).await;
+    broker
+}
+
+#[tokio::test]
+async fn trims_and_settings_survive_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = BrokerProcess::start(folder.path(), free_port());
+    broker.answers(None).await;
+    let client = Client::connect(&broker.address()).await.unwrap();
+    create(&client).await;
+    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
+    let (mut start, mut end, mut value) = (0, 0, setting(&client).await);
+    let (kills, mut held, mut open) = (number("WEIR_KILLS", KILLS_DEFAULT), 0, 0);
+    for _ in 0..kills {
+        let more = rng.i64(RECORDS);
+        append(&client, end..end + more).await;
+        end += more;
+        let to = rng.i64(start..=end);
+        let new_value = rng.u32(100_000..1_000_000).to_string();
+        let asked = {
+            let (client, value) = (Client::connect(&broker.address()).await.unwrap(), new_value.clone());
+            tokio::spawn(async move {
+                let trimmed = client.admin().trim_topic(TOPIC, [(0, to)]).await;
+                let altered = client.admin().update_topic(TOPIC).set_config(SETTING, value).await;
+                (
+                    trimmed.is_ok_and(|partitions| {
+                        partitions.iter().all(|partition| partition.log_start_offset.is_ok())
+                    }),
+                    altered.is_ok(),
+                )
+            })
+        };
+        sleep(Duration::from_millis(rng.u64(KILL_MS))).await;
+        let is_over = asked.is_finished();
+        if !is_over {
+            asked.abort();
+        }
+        broker = restart(broker, folder.path()).await;
+        let (is_trimmed, is_altered) = if is_over { asked.await.unwrap() } else { (false, false) };
+        let found = partition(&client).await;
+        assert_eq!((found.log_end_offset, found.high_watermark), (end, end));
+        assert!([start, to].contains(&found.log_start_offset), "trim from {start} to {to}: {found:?}");
+        assert!(!is_trimmed || found.log_start_offset == to, "an acknowledged trim to {to}: {found:?}");
+        let now = setting(&client).await;
+        assert!(now == new_value || (!is_altered && now == value), "{value}, {new_value}: it is {now}");
+        held += usize::from(is_trimmed);
+        open += usize::from(!is_trimmed);
+        (start, value) = (found.log_start_offset, now);
+        let read: Vec<_> = read_all(&client, TOPIC).await.iter().map(|record| record.offset).collect();
+        assert_eq!(read, (start..end).collect::<Vec<_>>());
+    }
+    println!(
+        "upkeep: {kills} kills, {held} acknowledged trims held, {open} were cut short and happened whole or not at all"
+    );
+    broker.kill();
+}
+
+#[tokio::test]
+async fn offsets_by_time_are_right_whatever_the_order_of_the_times() {
+    const RECORDS: usize = 120;
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = BrokerProcess::start(folder.path(), free_port());
+    broker.answers(None).await;
+    let client = Client::connect(&broker.address()).await.unwrap();
+    create(&client).await;
+    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
+    let times: Vec<i64> = (0..RECORDS).map(|_| rng.i64(1_000..1_200)).collect();
+    append(&client, times.iter().copied()).await;
+    assert!(partition(&client).await.segment_count > 3);
+    let mut asked = 0;
+    for lived in ["before", "after"] {
+        let all: BTreeSet<i64> = (995..1_205).collect();
+        let places = all.iter().map(|at| (0, At::Timestamp(*at)));
+        let found = client.admin().list_offsets(TOPIC, places).await.unwrap();
+        for (at, found) in all.iter().zip(found) {
+            let expected = times.iter().position(|time| time >= at).map(|offset| offset as i64);
+            assert_eq!(found.unwrap().offset, expected, "time {at}, {lived} the kill");
+            asked += 1;
+        }
+        let latest =
+            client.admin().list_offsets(TOPIC, [(0, At::MaxTimestamp)]).await.unwrap().remove(0).unwrap();
+        let max = times.iter().max().unwrap();
+        assert_eq!(latest.offset, times.iter().position(|time| time == max).map(|offset| offset as i64));
+        broker = restart(broker, folder.path()).await;
+    }
+    println!(
+        "upkeep: {asked} offsets by time over {RECORDS} records with times out of order, before and after a kill: all right"
+    );
+    broker.kill();
+}
