@@ -134,7 +134,12 @@ impl PartitionLog {
             return Ok(());
         }
         self.idle.note_use();
-        let removed = self.unlink_front(writer, count);
+        let is_all = count == self.segments.load().len();
+        // On a full disk what goes first makes room for the new end.
+        let removed = match is_all && count > 1 {
+            true => self.unlink_front(writer, count - 1).and_then(|()| self.unlink_front(writer, 1)),
+            false => self.unlink_front(writer, count),
+        };
         if let Some(error) = removed.as_ref().err().filter(|error| error.is_failed_sync()) {
             // WHY: the next try would sync again, succeed, and unlink the old end of the log while its new one is not durable.
             self.fail(error);

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
+use super::append::Writer;
 use super::errors::OpenError;
 use super::flush::committer::{Committer, write_snapshot};
 use super::flush::journal::{DurablePoint, Journal, LastRun};
@@ -170,6 +171,19 @@ impl LogStore {
 }
 
 impl PartitionLog {
+    /// Writes down what spares a clean start the reading of records.
+    fn write_down(&self, writer: &Writer) -> DiskResult<()> {
+        writer.side.index.persist()?;
+        writer.side.time.persist()?;
+        writer.side.index.file().sync()?;
+        writer.side.time.file().sync()?;
+        if writer.bytes_since_snapshot == 0 {
+            return Ok(());
+        }
+        let body = writer.producers.encode();
+        write_snapshot(self.shared.disk(), &self.folder, writer.tally.end_offset, &body)
+    }
+
     /// Writes down what a clean start needs, and gives the point to be noted. Errors: something is not flushed.
     fn clean_point(&self) -> DiskResult<DurablePoint> {
         let writer = self.writer.lock();
@@ -182,17 +196,8 @@ impl PartitionLog {
         if self.offsets().flushed < writer.tally.end_offset || self.offline_reason().is_some() {
             return Err(not_flushed());
         }
-        writer.side.index.persist()?;
-        writer.side.time.persist()?;
-        writer.side.index.file().sync()?;
-        writer.side.time.file().sync()?;
-        if writer.bytes_since_snapshot > 0 {
-            write_snapshot(
-                self.shared.disk(),
-                &self.folder,
-                writer.tally.end_offset,
-                &writer.producers.encode(),
-            )?;
+        if let Err(error) = self.write_down(&writer) {
+            tracing::warn!(topic = %self.topic, partition = self.id.partition, %error, "side files are not written; the next start has more to read");
         }
         Ok(DurablePoint {
             segment_base: writer.active.base_offset(),

@@ -713,3 +713,48 @@ fn a_large_damaged_range_is_told_without_reading_it() {
         "its bytes are not asked for"
     );
 }
+
+#[test]
+fn a_full_disk_is_emptied_by_a_trim_and_a_log_on_it_stops_cleanly() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 12);
+    world
+        .append_as(&["v12"], ProducerFields { producer_id: 7, producer_epoch: 0, base_sequence: 0 }, START_MS)
+        .unwrap();
+    world.flush();
+    world.disk.set_capacity(Some(1));
+    assert!(world.log.trim(13).is_err(), "no room for the new end");
+    assert_eq!(
+        (world.files(".log").len(), world.log.offsets().log_start),
+        (1, 13),
+        "but what goes before it is gone"
+    );
+    assert!(world.store.stop(), "what can't be written down is read again");
+    world.disk.set_capacity(None);
+    let again = world.killed(&small_segments(), 0);
+    assert!(again.store.was_clean());
+    assert_eq!(again.read_all(12).unwrap(), expect(12..13));
+    let producer = ProducerFields { producer_id: 7, producer_epoch: 0, base_sequence: 0 };
+    assert!(again.append_as(&["v12"], producer, START_MS).unwrap().duplicate);
+}
+
+#[test]
+fn a_round_seals_few_segments_and_later_ones_the_others() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 100);
+    let sealed = || {
+        let segments = world.log.segments.load();
+        let is_sealed = |segment: &Arc<super::segment::Segment>| {
+            segment.side_if_open().is_some_and(|side| side.footer.lock().is_some())
+        };
+        (segments.iter().filter(|segment| is_sealed(segment)).count(), segments.len() - 1)
+    };
+    world.flush();
+    let (first, all) = sealed();
+    assert!(first > 0 && first < all, "{first} of {all}");
+    assert_eq!(world.log.offsets().flushed, 100, "all acknowledged after the first");
+    for _ in 0..all {
+        world.store.committer().round(false);
+    }
+    assert_eq!(sealed().0, all);
+}

@@ -28,6 +28,8 @@ use crate::log::shared::Shared;
 
 /// Snapshots of the producers that are kept: the newest, and one before it in case it is damaged.
 const SNAPSHOTS_KEPT: usize = 2;
+/// Segments that one round seals, at four syncs each. WHY: the next round's acknowledgements wait for this one, whosever they are.
+const SEALS_PER_ROUND: usize = 8;
 /// Waits between looks at what is not urgent, in ms.
 const LAZY_LOOK_MS: u64 = 50;
 /// Time between two looks at the free space while there is enough, in ms.
@@ -100,15 +102,14 @@ impl Committer {
         self.sync_files(&mut jobs);
         self.sync_folders(&mut jobs);
         self.note_points(&mut jobs);
-        for job in jobs {
-            match job.failed {
-                Some(error) if Rule::GoOffline.holds() => job.log.fail(&error),
-                _ => {
-                    job.log.marks.set_flushed(job.capture.end);
-                    settle(&self.shared, job);
-                }
+        for job in &jobs {
+            match &job.failed {
+                Some(error) if Rule::GoOffline.holds() => job.log.fail(error),
+                _ => job.log.marks.set_flushed(job.capture.end),
             }
         }
+        let held = jobs.into_iter().filter(|job| job.failed.is_none() || !Rule::GoOffline.holds());
+        held.fold(SEALS_PER_ROUND, |seals, job| settle(&self.shared, job, seals));
     }
 
     fn sync_files(&self, jobs: &mut [Job]) {
@@ -239,12 +240,17 @@ fn sync_segment(segment: &Segment) -> DiskResult<()> {
     }
 }
 
-/// What can wait until after the acknowledgements: footers of rolled segments, snapshots of the producers.
-fn settle(shared: &Shared, job: Job) {
+/// What can wait until after the acknowledgements: footers of rolled segments, snapshots of the producers. Seals so many segments
+/// at most and leaves the others to later rounds; gives how many more there may be in this one.
+fn settle(shared: &Shared, job: Job, seals: usize) -> usize {
     let disk = shared.disk();
-    for (segment, footer) in job.capture.seal.into_iter().filter(|(segment, _)| job.log.holds(segment)) {
-        let sealed = segment.side(disk).and_then(|side| write_footer(&segment, &side, footer));
-        if let Err(error) = sealed {
+    let held: Vec<_> = job.capture.seal.into_iter().filter(|(segment, _)| job.log.holds(segment)).collect();
+    let now = held.len().min(seals);
+    for (segment, footer) in &held[..now] {
+        let sealed = segment.side(disk).and_then(|side| write_footer(segment, &side, *footer));
+        if let Err(error) = sealed
+            && !segment.is_removed()
+        {
             tracing::warn!(path = %segment.path("index").display(), %error, "segment is not sealed; its index is rebuilt at the next start");
         }
     }
@@ -253,6 +259,11 @@ fn settle(shared: &Shared, job: Job) {
     {
         tracing::warn!(%error, "snapshot of the producers is not written; a restart has more to read");
     }
+    if now < held.len() {
+        job.log.unsynced.lock().seal.splice(..0, held[now..].iter().cloned());
+        shared.dirty.put_urgent(&job.log);
+    }
+    seals - now
 }
 
 /// Seals a segment whose log file is durable: entries, sync, footer, sync.

@@ -143,6 +143,8 @@ struct Loaded {
     last_run: LastRun,
     points: HashMap<TopicPartition, DurablePoint>,
     generation: u32,
+    /// In which half of the file it was found.
+    half: Option<u32>,
 }
 
 /// The open journal.
@@ -167,28 +169,59 @@ impl Journal {
     /// Durable when this returns.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> DiskResult<Self> {
         let loaded = load(&*disk, path)?;
-        let mut journal = Self::make(disk, path, loaded)?;
+        match Self::in_new_file(disk.clone(), path, &loaded) {
+            Err(error) if error.kind == DiskErrorKind::Full && loaded.half.is_some() => {
+                tracing::warn!(%error, "no room for a new flush journal, going on in the one there is");
+                Self::in_old_file(disk, path, &loaded)
+            }
+            opened => opened,
+        }
+    }
+
+    fn in_new_file(disk: Arc<dyn Disk>, path: &Path, loaded: &Loaded) -> DiskResult<Self> {
+        let half_slots = half_slots_for(loaded.points.len());
+        let file = create(&*disk, path, half_slots)?;
+        let mut journal = Self::over(disk, path, file, loaded);
+        journal.half_slots = half_slots;
         journal.begin_file()?;
         Ok(journal)
     }
 
-    fn make(disk: Arc<dyn Disk>, path: &Path, loaded: Loaded) -> DiskResult<Self> {
-        let half_slots = half_slots_for(loaded.points.len());
-        let file = create(&*disk, path, half_slots)?;
-        Ok(Self {
+    /// Goes on in the half that says nothing newer: for a disk without room for another file.
+    fn in_old_file(disk: Arc<dyn Disk>, path: &Path, loaded: &Loaded) -> DiskResult<Self> {
+        remove_if_there(&*disk, &temporary_path(path))?;
+        let file = disk.open(path, OpenMode::Write)?;
+        let half_slots = u32::try_from(file.len()? / 2 / SLOT_BYTES as u64).unwrap_or(u32::MAX);
+        let mut journal = Self::over(disk, path, file, loaded);
+        journal.half_slots = half_slots;
+        journal.half = 1 - loaded.half.unwrap_or(0);
+        if loaded.points.len() >= half_slots as usize {
+            return Err(DiskError {
+                kind: DiskErrorKind::Full,
+                operation: "write",
+                path: path.to_owned(),
+                detail: "its half does not hold the points of all logs".to_owned(),
+            });
+        }
+        journal.begin_points()?;
+        Ok(journal)
+    }
+
+    fn over(disk: Arc<dyn Disk>, path: &Path, file: Arc<dyn File>, loaded: &Loaded) -> Self {
+        Self {
             disk,
             path: path.to_owned(),
             file,
-            half_slots,
+            half_slots: 0,
             half: 0,
             generation: loaded.generation,
             next_slot: 0,
             synced_slots: 0,
             is_dirty: false,
             is_failed: false,
-            points: loaded.points,
+            points: loaded.points.clone(),
             last_run: loaded.last_run,
-        })
+        }
     }
 
     /// How the last run ended.
@@ -407,7 +440,7 @@ fn create(disk: &dyn Disk, path: &Path, half_slots: u32) -> DiskResult<Arc<dyn F
 }
 
 fn load(disk: &dyn Disk, path: &Path) -> DiskResult<Loaded> {
-    let nothing = |last_run| Loaded { last_run, points: HashMap::new(), generation: 0 };
+    let nothing = |last_run| Loaded { last_run, points: HashMap::new(), generation: 0, half: None };
     let file = match disk.open(path, OpenMode::Read) {
         Ok(file) => file,
         Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(nothing(LastRun::Missing)),
@@ -426,7 +459,7 @@ fn load(disk: &dyn Disk, path: &Path) -> DiskResult<Loaded> {
         let got = read_full_at(&*file, &mut bytes, half * half_bytes).unwrap_or(0);
         bytes.truncate(got);
         match load_half(&bytes) {
-            Some(loaded) => whole.push(loaded),
+            Some(loaded) => whole.push(Loaded { half: Some(half as u32), ..loaded }),
             None => broken_generation = broken_generation.max(generation_in_use(&bytes)),
         }
     }
@@ -477,7 +510,7 @@ fn load_half(bytes: &[u8]) -> Option<Loaded> {
         (_, true) => LastRun::Clean,
         _ => LastRun::Unclean,
     };
-    Some(Loaded { last_run, points, generation })
+    Some(Loaded { last_run, points, generation, half: None })
 }
 
 fn apply(points: &mut HashMap<TopicPartition, DurablePoint>, slot: &Slot) {
@@ -577,6 +610,26 @@ mod tests {
         journal.sync().expect("a new file holds");
         let again = Journal::open(powered_off(&disk), &path).expect("opens");
         assert_eq!(again.point(&log(0)), Some(point(2)));
+    }
+
+    #[test]
+    fn on_a_full_disk_the_file_that_is_there_goes_on() {
+        let (disk, path) = disk();
+        let mut journal = Journal::open(disk.clone(), &path).expect("opens");
+        journal.note_started().expect("writes");
+        journal.note(&[(log(0), point(3))]).expect("writes");
+        let mut disk = Arc::new(disk.kill());
+        disk.set_capacity(Some(1));
+        for n in 4..8 {
+            let mut again = Journal::open(disk.clone(), &path).expect("opens");
+            assert_eq!((again.last_run(), again.point(&log(0))), (LastRun::Unclean, Some(point(n - 1))));
+            again.note(&[(log(0), point(n))]).expect("writes");
+            disk = Arc::new(disk.kill());
+            disk.set_capacity(Some(1));
+        }
+        let mut last = Journal::open(disk.clone(), &path).expect("opens");
+        last.note_clean().expect("writes");
+        assert_eq!(Journal::open(Arc::new(disk.kill()), &path).expect("opens").last_run(), LastRun::Clean);
     }
 
     #[test]
