@@ -3,6 +3,7 @@
 mod checkpoints;
 mod damage;
 mod ext4;
+mod first_start;
 mod folders;
 mod full_disk;
 pub(crate) mod history;
