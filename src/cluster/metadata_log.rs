@@ -387,7 +387,7 @@ fn build(builder: &mut BatchBuilder, commands: &[Command], now_ms: i64) -> Resul
 mod tests {
     use super::*;
     use crate::cluster::command::tests::any_command;
-    use crate::env::DiskError;
+    use crate::env::{DiskError, OpKind};
     use proptest::prelude::*;
 
     proptest! {
@@ -423,7 +423,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_not_the_end_but_a_failed_sync_is() {
-        let error = |kind| DiskError { kind, operation: "write", path: "x".into(), detail: "no".to_owned() };
+        let error =
+            |kind| DiskError { kind, operation: OpKind::Write, path: "x".into(), detail: "no".to_owned() };
         let full = CommitError::from(AppendError::NotWritten(error(DiskErrorKind::Full)));
         assert!(matches!(full, CommitError::DiskFull(_)));
         let failed = CommitError::from(AppendError::Unknown(error(DiskErrorKind::Io)));

@@ -69,13 +69,77 @@ pub enum DiskErrorKind {
     Io,
 }
 
+/// What was asked of a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpKind {
+    /// Opening a file or folder.
+    Open,
+    /// Making a file.
+    Create,
+    /// Reading, with or without waiting.
+    Read,
+    /// Writing.
+    Write,
+    /// Cutting or extending a file.
+    SetLen,
+    /// Making a file's bytes durable.
+    SyncData,
+    /// Making a folder's names durable.
+    SyncDir,
+    /// Making everything durable.
+    SyncFileSystem,
+    /// Making a folder.
+    CreateDir,
+    /// Listing a folder, or asking what stands under a path.
+    Look,
+    /// Giving another name.
+    Rename,
+    /// Removing a file's name.
+    RemoveFile,
+    /// Removing a folder.
+    RemoveDir,
+    /// Asking for size and free space.
+    Space,
+    /// Locking a file.
+    Lock,
+}
+
+impl OpKind {
+    /// Whether it makes something durable.
+    pub fn is_sync(self) -> bool {
+        matches!(self, Self::SyncData | Self::SyncDir | Self::SyncFileSystem)
+    }
+}
+
+impl fmt::Display for OpKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::SetLen => "set length of",
+            Self::SyncData => "sync",
+            Self::SyncDir => "sync folder",
+            Self::SyncFileSystem => "sync file system of",
+            Self::CreateDir => "create folder",
+            Self::Look => "look at",
+            Self::Rename => "rename",
+            Self::RemoveFile => "remove",
+            Self::RemoveDir => "remove folder",
+            Self::Space => "ask space of",
+            Self::Lock => "lock",
+        })
+    }
+}
+
 /// A failed disk operation: what was tried, on what, and why it failed.
 #[derive(Debug, Clone)]
 pub struct DiskError {
     /// What kind of failure.
     pub kind: DiskErrorKind,
-    /// The operation, such as `write`.
-    pub operation: &'static str,
+    /// What was tried.
+    pub operation: OpKind,
     /// The file or folder.
     pub path: PathBuf,
     /// The system's words.
@@ -84,7 +148,7 @@ pub struct DiskError {
 
 impl DiskError {
     /// Wraps what the system said.
-    pub fn from_io(operation: &'static str, path: &Path, error: &io::Error) -> Self {
+    pub fn from_io(operation: OpKind, path: &Path, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => DiskErrorKind::NotFound,
             io::ErrorKind::AlreadyExists => DiskErrorKind::Exists,
@@ -97,7 +161,7 @@ impl DiskError {
 
     /// Whether it was a sync that failed: what it was to cover may be gone, and a later one that succeeds proves nothing.
     pub fn is_failed_sync(&self) -> bool {
-        self.operation.starts_with("sync")
+        self.operation.is_sync()
     }
 }
 

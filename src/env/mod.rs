@@ -20,7 +20,7 @@ pub mod threads;
 use std::sync::Arc;
 
 pub use clock::{Clock, RealClock};
-pub use disk::{Disk, DiskError, DiskErrorKind, File};
+pub use disk::{Disk, DiskError, DiskErrorKind, File, OpKind};
 pub use files::{CachedFile, FileCache};
 pub use real_disk::RealDisk;
 pub use rng::Rng;

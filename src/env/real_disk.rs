@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rustix::fs::{Advice, fadvise, fstatvfs, syncfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, retry_on_intr};
 
-use super::disk::{DirEntry, Disk, DiskError, DiskResult, EntryKind, File, OpenMode, Space};
+use super::disk::{DirEntry, Disk, DiskError, DiskResult, EntryKind, File, OpKind, OpenMode, Space};
 use crate::base::time::as_ms;
 
 /// Rights of new folders: the owner's alone.
@@ -44,7 +44,7 @@ impl RealDisk {
         if let Some(root) = roots.get(path) {
             return Ok(root.clone());
         }
-        let root = Arc::new(fs::File::open(path).map_err(wrap("open", path))?);
+        let root = Arc::new(fs::File::open(path).map_err(wrap(OpKind::Open, path))?);
         roots.insert(path.to_owned(), root.clone());
         Ok(root)
     }
@@ -54,16 +54,16 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> DiskResult<Arc<dyn File>> {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::CreateNew);
-        let file = options.mode(FILE_MODE).open(path).map_err(wrap("open", path))?;
+        let file = options.mode(FILE_MODE).open(path).map_err(wrap(OpKind::Open, path))?;
         Ok(Arc::new(RealFile { file, path: path.to_owned() }))
     }
 
     fn create_dir(&self, path: &Path) -> DiskResult<()> {
-        DirBuilder::new().mode(DIR_MODE).create(path).map_err(wrap("create folder", path))
+        DirBuilder::new().mode(DIR_MODE).create(path).map_err(wrap(OpKind::CreateDir, path))
     }
 
     fn list(&self, path: &Path) -> DiskResult<Vec<DirEntry>> {
-        let wrapped = wrap("list", path);
+        let wrapped = wrap(OpKind::Look, path);
         let mut entries = Vec::new();
         for found in fs::read_dir(path).map_err(&wrapped)? {
             let found = found.map_err(&wrapped)?;
@@ -82,40 +82,40 @@ impl Disk for RealDisk {
         match fs::symlink_metadata(path) {
             Ok(metadata) => Ok(Some(entry(path.file_name().unwrap_or_default(), &metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(wrap("stat", path)(error)),
+            Err(error) => Err(wrap(OpKind::Look, path)(error)),
         }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
-        fs::rename(from, to).map_err(wrap("rename", from))
+        fs::rename(from, to).map_err(wrap(OpKind::Rename, from))
     }
 
     fn remove_file(&self, path: &Path) -> DiskResult<()> {
-        fs::remove_file(path).map_err(wrap("remove", path))
+        fs::remove_file(path).map_err(wrap(OpKind::RemoveFile, path))
     }
 
     fn remove_dir(&self, path: &Path) -> DiskResult<()> {
-        fs::remove_dir(path).map_err(wrap("remove folder", path))
+        fs::remove_dir(path).map_err(wrap(OpKind::RemoveDir, path))
     }
 
     fn sync_dir(&self, path: &Path) -> DiskResult<()> {
-        let dir = fs::File::open(path).map_err(wrap("open", path))?;
-        rustix::fs::fsync(&dir).map_err(wrap_errno("sync folder", path))
+        let dir = fs::File::open(path).map_err(wrap(OpKind::Open, path))?;
+        rustix::fs::fsync(&dir).map_err(wrap_errno(OpKind::SyncDir, path))
     }
 
     fn sync_file_system(&self, path: &Path) -> DiskResult<()> {
-        syncfs(&*self.root(path)?).map_err(wrap_errno("sync file system of", path))
+        syncfs(&*self.root(path)?).map_err(wrap_errno(OpKind::SyncFileSystem, path))
     }
 
     fn space(&self, path: &Path) -> DiskResult<Space> {
         let root = self.root(path)?;
-        let answer = retry_on_intr(|| fstatvfs(&*root)).map_err(wrap_errno("ask space of", path))?;
+        let answer = retry_on_intr(|| fstatvfs(&*root)).map_err(wrap_errno(OpKind::Space, path))?;
         let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
         Ok(Space { total_bytes: bytes(answer.f_blocks), free_bytes: bytes(answer.f_bavail) })
     }
 
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>> {
-        let failed = |error| Err(wrap("lock", path)(error));
+        let failed = |error| Err(wrap(OpKind::Lock, path)(error));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
         let mut file = options.open(path).map_err(failed)?;
@@ -143,9 +143,9 @@ impl File for RealFile {
     fn write_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> DiskResult<usize> {
         let taken = &slices[..slices.len().min(SLICES_MAX)];
         let count = retry_on_intr(|| pwritev(&self.file, taken, position))
-            .map_err(wrap_errno("write", &self.path))?;
+            .map_err(wrap_errno(OpKind::Write, &self.path))?;
         if count == 0 && taken.iter().any(|slice| !slice.is_empty()) {
-            return Err(wrap("write", &self.path)(io::ErrorKind::WriteZero.into()));
+            return Err(wrap(OpKind::Write, &self.path)(io::ErrorKind::WriteZero.into()));
         }
         Ok(count)
     }
@@ -154,7 +154,7 @@ impl File for RealFile {
         loop {
             match self.file.read_at(buffer, position) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => return answer.map_err(wrap("read", &self.path)),
+                answer => return answer.map_err(wrap(OpKind::Read, &self.path)),
             }
         }
     }
@@ -168,20 +168,20 @@ impl File for RealFile {
             Err(Errno::AGAIN) => Ok(None),
             // This file system can't tell: answer as if it were in memory.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.read_at(buffer, position).map(Some),
-            Err(error) => Err(wrap_errno("read", &self.path)(error)),
+            Err(error) => Err(wrap_errno(OpKind::Read, &self.path)(error)),
         }
     }
 
     fn len(&self) -> DiskResult<u64> {
-        self.file.metadata().map(|metadata| metadata.len()).map_err(wrap("stat", &self.path))
+        self.file.metadata().map(|metadata| metadata.len()).map_err(wrap(OpKind::Look, &self.path))
     }
 
     fn set_len(&self, len: u64) -> DiskResult<()> {
-        self.file.set_len(len).map_err(wrap("set length of", &self.path))
+        self.file.set_len(len).map_err(wrap(OpKind::SetLen, &self.path))
     }
 
     fn sync_data(&self) -> DiskResult<()> {
-        rustix::fs::fdatasync(&self.file).map_err(wrap_errno("sync", &self.path))
+        rustix::fs::fdatasync(&self.file).map_err(wrap_errno(OpKind::SyncData, &self.path))
     }
 
     fn start_writeback(&self, position: u64, len: u64) {
@@ -217,11 +217,11 @@ fn entry(name: &std::ffi::OsStr, metadata: &Metadata) -> DirEntry {
     }
 }
 
-fn wrap(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> DiskError {
+fn wrap(operation: OpKind, path: &Path) -> impl Fn(io::Error) -> DiskError {
     move |error| DiskError::from_io(operation, path, &error)
 }
 
-fn wrap_errno(operation: &'static str, path: &Path) -> impl Fn(Errno) -> DiskError {
+fn wrap_errno(operation: OpKind, path: &Path) -> impl Fn(Errno) -> DiskError {
     move |error| DiskError::from_io(operation, path, &error.into())
 }
 

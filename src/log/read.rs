@@ -18,7 +18,7 @@ use crate::base::time::NO_TIMESTAMP;
 use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
 use crate::env::DiskError;
 pub use crate::env::disk::Wait;
-use crate::env::disk::{DiskErrorKind, read_full};
+use crate::env::disk::{DiskErrorKind, OpKind, read_full};
 use crate::record::header::HEADER_BYTES;
 use crate::record::{BatchHeader, RecordBatch};
 
@@ -331,7 +331,7 @@ fn is_of_batches(segment: &Segment, interval: &Interval, wait: Wait) -> Result<b
 fn unreadable(segment: &Segment) -> DiskError {
     DiskError {
         kind: DiskErrorKind::Io,
-        operation: "read",
+        operation: OpKind::Read,
         path: segment.path("index"),
         detail: "the disk does not give back what was just written".to_owned(),
     }

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::base::TopicPartition;
 use crate::env::disk::DiskResult;
 use crate::env::files::FileCache;
-use crate::env::{DiskError, Env, threads};
+use crate::env::{DiskError, Env, OpKind, threads};
 
 const JOURNAL_FILE: &str = "flush-journal";
 
@@ -189,7 +189,7 @@ impl PartitionLog {
         let writer = self.writer.lock();
         let not_flushed = || DiskError {
             kind: crate::env::DiskErrorKind::Io,
-            operation: "flush",
+            operation: OpKind::SyncData,
             path: self.folder.clone(),
             detail: self.offline_reason().unwrap_or_else(|| "bytes are not flushed".to_owned()),
         };

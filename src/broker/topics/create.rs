@@ -138,6 +138,7 @@ pub(super) async fn detached<T: Send + 'static>(
 mod tests {
     use super::*;
     use crate::base::limits::TOPIC_PARTITIONS_MAX;
+    use crate::env::OpKind;
 
     fn plan(partition_count: i32, configs: &[(&str, &str)]) -> Result<Command, Error> {
         let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -178,7 +179,7 @@ mod tests {
         let error = |kind| {
             FolderError::Disk(DiskError {
                 kind,
-                operation: "sync",
+                operation: OpKind::SyncData,
                 path: "x".into(),
                 detail: "no".to_owned(),
             })

@@ -119,7 +119,7 @@ fn a_failed_sync_at_eviction_is_seen_by_every_later_call() {
     disk.fail(Fault::on(OpKind::SyncData, ends_with("/a"), Effect::LoseSync));
     created(&cache, "/b");
     let error = file.sync().unwrap_err();
-    assert_eq!((error.operation, error.path.as_path()), ("sync", Path::new("/a")));
+    assert_eq!((error.operation, error.path.as_path()), (OpKind::SyncData, Path::new("/a")));
     assert!(file.get().is_err() && file.close().is_err() && file.note_synced(1).is_err());
     assert_eq!(count(&disk, OpKind::SyncData), 1, "a failed sync is not tried again");
 }
@@ -217,7 +217,7 @@ fn a_poison_from_outside_holds() {
     let file = created(&cache, "/a");
     let error = DiskError {
         kind: DiskErrorKind::Io,
-        operation: "sync file system of",
+        operation: OpKind::SyncFileSystem,
         path: "/".into(),
         detail: "gone".to_owned(),
     };

@@ -4,45 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::env::disk::{DiskError, DiskErrorKind};
+use crate::env::disk::{DiskError, DiskErrorKind, OpKind};
 
 /// Decides by its path whether a call is meant. A file counts by the path that it was opened with.
 pub type PathTest = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
-
-/// The kinds of calls that a disk takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OpKind {
-    /// Opening a file that exists.
-    Open,
-    /// Making a file.
-    Create,
-    /// Reading, with or without waiting.
-    Read,
-    /// Writing.
-    Write,
-    /// Cutting or extending a file.
-    SetLen,
-    /// Making a file's bytes durable.
-    SyncData,
-    /// Making a folder's names durable.
-    SyncDir,
-    /// Making everything durable.
-    SyncFileSystem,
-    /// Making a folder.
-    CreateDir,
-    /// Listing a folder, or asking what stands under a path.
-    Look,
-    /// Giving another name.
-    Rename,
-    /// Removing a file's name.
-    RemoveFile,
-    /// Removing a folder.
-    RemoveDir,
-    /// Asking for size and free space.
-    Space,
-    /// Locking a file.
-    Lock,
-}
 
 impl OpKind {
     /// Whether calls of this kind change the disk, and so are numbered.
@@ -50,29 +15,8 @@ impl OpKind {
         !matches!(self, Self::Open | Self::Read | Self::Look | Self::Space)
     }
 
-    /// The word for errors and traces.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Create => "create",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::SetLen => "set length of",
-            Self::SyncData => "sync",
-            Self::SyncDir => "sync folder",
-            Self::SyncFileSystem => "sync file system of",
-            Self::CreateDir => "create folder",
-            Self::Look => "look at",
-            Self::Rename => "rename",
-            Self::RemoveFile => "remove",
-            Self::RemoveDir => "remove folder",
-            Self::Space => "ask space of",
-            Self::Lock => "lock",
-        }
-    }
-
     pub(super) fn error(self, path: &Path, kind: DiskErrorKind, detail: &str) -> DiskError {
-        DiskError { kind, operation: self.name(), path: path.to_owned(), detail: detail.to_owned() }
+        DiskError { kind, operation: self, path: path.to_owned(), detail: detail.to_owned() }
     }
 }
 
@@ -97,7 +41,7 @@ pub struct Op {
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>5} {} {}", self.number, self.kind.name(), self.path.display())?;
+        write!(f, "{:>5} {} {}", self.number, self.kind, self.path.display())?;
         if let Some(to) = &self.to {
             write!(f, " -> {}", to.display())?;
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::fault::{Effect, Op, OpKind};
+use super::OpKind;
+use super::fault::{Effect, Op};
 use super::state::{Inode, State};
 use crate::env::disk::{DiskError, DiskErrorKind, DiskResult, File};
 

@@ -26,7 +26,8 @@ use self::state::{Inode, Place, ROOT, State};
 use super::disk::{DirEntry, Disk, DiskError, DiskErrorKind, DiskResult, EntryKind, File, OpenMode, Space};
 
 pub use self::enumerate::{EnumerateOptions, EnumerationReport, Failure, StopKind, StopPoint, enumerate};
-pub use self::fault::{Effect, Fault, Ignore, Op, OpKind, PathTest};
+pub use self::fault::{Effect, Fault, Ignore, Op, PathTest};
+pub use super::disk::OpKind;
 
 /// What [`Space::total_bytes`] says when there is no capacity.
 const UNBOUNDED_BYTES: u64 = 1 << 40;

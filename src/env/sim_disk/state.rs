@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use super::OpKind;
 use super::SimOptions;
-use super::fault::{Effect, Fault, Ignore, Op, OpKind, PathTest};
+use super::fault::{Effect, Fault, Ignore, Op, PathTest};
 use crate::env::disk::{DiskError, DiskErrorKind, DiskResult};
 
 /// A file or folder apart from its name.

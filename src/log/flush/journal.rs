@@ -28,7 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{BytePosition, Offset, TopicId, TopicPartition};
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there, write_full_at};
+use crate::env::disk::{
+    DiskErrorKind, DiskResult, OpKind, OpenMode, read_full_at, remove_if_there, write_full_at,
+};
 use crate::env::{Disk, DiskError, File};
 
 /// Bytes of a slot.
@@ -284,7 +286,7 @@ impl Journal {
         if self.is_failed {
             return Err(DiskError {
                 kind: DiskErrorKind::Io,
-                operation: "sync",
+                operation: OpKind::SyncData,
                 path: self.path.clone(),
                 detail: "it failed before".to_owned(),
             });
@@ -528,7 +530,7 @@ fn apply(points: &mut HashMap<TopicPartition, DurablePoint>, slot: &Slot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::sim_disk::{Effect, Fault, OpKind, SimDisk, SimOptions, ends_with};
+    use crate::env::sim_disk::{Effect, Fault, SimDisk, SimOptions, ends_with};
 
     fn log(partition: i32) -> TopicPartition {
         TopicPartition { topic_id: TopicId([7; 16]), partition }

@@ -19,7 +19,7 @@ use super::tally::Tally;
 use super::time_index::TimeIndex;
 use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset, Timestamp};
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpKind, OpenMode, read_full_at, remove_if_there};
 use crate::env::files::{CachedFile, FileCache};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError};
@@ -238,7 +238,7 @@ impl Segment {
         if self.is_removed() {
             return Err(DiskError {
                 kind: DiskErrorKind::NotFound,
-                operation: "open",
+                operation: OpKind::Open,
                 path: self.path("log"),
                 detail: "the segment was removed".to_owned(),
             });
