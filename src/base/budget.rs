@@ -66,6 +66,14 @@ impl Debit {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
+    /// Takes what is missing to `bytes`, or gives back what is above; `None`, and nothing changes, when it is not there.
+    pub fn try_resize(&mut self, bytes: u64) -> Option<()> {
+        let missing = self.budget.try_debit(bytes.saturating_sub(self.bytes))?;
+        self.join(missing);
+        self.shrink_to(bytes);
+        Some(())
+    }
+
     /// Gives back what is above `bytes`: less was needed than was taken.
     pub fn shrink_to(&mut self, bytes: u64) {
         let less = self.bytes.saturating_sub(bytes);
@@ -103,6 +111,12 @@ mod tests {
         assert_eq!(budget.used_bytes(), 10);
         all.shrink_to(4);
         assert_eq!(budget.used_bytes(), 4);
+        assert!(all.try_resize(11).is_none());
+        assert_eq!(budget.used_bytes(), 4);
+        for bytes in [10, 3] {
+            all.try_resize(bytes).expect("fits");
+            assert_eq!((all.bytes(), budget.used_bytes()), (bytes, bytes));
+        }
         drop(all);
         assert_eq!(budget.used_bytes(), 0);
     }

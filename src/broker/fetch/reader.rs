@@ -96,14 +96,14 @@ impl Reader {
             return Ok(self.nothing(offsets, limit.form));
         }
         let max_bytes = limit.room.asked_bytes.max(1);
-        let mut debits = Vec::new();
-        if self.offset < offsets.high_watermark {
-            debits.push(broker.budget().try_debit(max_bytes as u64).ok_or_else(throttled)?);
-        }
+        let expected_bytes = if self.offset < offsets.high_watermark { max_bytes as u64 } else { 0 };
+        let mut debit = broker.budget().try_debit(expected_bytes).ok_or_else(throttled)?;
         let place = self.place(broker);
         let slice =
             read_slice(&self.partition, self.offset, max_bytes).await.map_err(|e| place.read_error(e))?;
-        debits.iter_mut().for_each(|debit| debit.shrink_to(slice.bytes.len() as u64));
+        // One batch comes whatever its size, and records may have come since the marks were looked at.
+        debit.try_resize(slice.bytes.len() as u64).ok_or_else(throttled)?;
+        let debits = if slice.bytes.is_empty() { Vec::new() } else { vec![debit] };
         match limit.form {
             Form::Records => self.give_records(broker, &slice, limit.room, (offsets, debits)),
             Form::Batch => self.give_batches(broker, slice, limit, (offsets, debits)),
