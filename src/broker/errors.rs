@@ -40,8 +40,17 @@ impl Place<'_> {
         }
     }
 
-    fn offline(self, why: &str) -> Error {
-        self.error(ErrorKind::StorageError, format_args!("offline: {why}")).outcome(Outcome::NotWritten)
+    /// It can't be used; `why` says what to do as well.
+    pub fn offline(self, why: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::StorageError, format!("{self} is offline: {why}"))
+            .outcome(Outcome::NotWritten)
+            .with("topic", self.topic)
+            .with("partition", self.partition)
+    }
+
+    /// It can't be used any more since a write or a sync failed.
+    pub fn failed(self, why: &str) -> Error {
+        self.offline(format_args!("{why}; {}", ErrorKind::StorageError.row().advice))
     }
 
     /// An append that failed. The outcome says what is known of its records.
@@ -67,7 +76,7 @@ impl Place<'_> {
             }
             AppendError::NotWritten(error) => self.disk_error(error).outcome(Outcome::NotWritten),
             AppendError::Unknown(error) => self.disk_error(error).outcome(Outcome::Unknown),
-            AppendError::Offline(why) => self.offline(&why),
+            AppendError::Offline(why) => self.failed(&why),
             AppendError::Closed => self.closed(),
         }
     }
@@ -101,7 +110,7 @@ impl Place<'_> {
                 self.error(ErrorKind::Internal, "a read that may wait said that it would have to")
             }
             ReadError::Disk(error) => self.disk_error(error),
-            ReadError::Offline(why) => self.offline(&why),
+            ReadError::Offline(why) => self.failed(&why),
             ReadError::Closed => self.closed(),
         }
     }
@@ -190,11 +199,12 @@ pub fn internal_topic(topic: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::OpKind;
 
     const PLACE: Place<'static> = Place { topic: "orders", partition: 3, stopping: false };
 
     fn disk(kind: DiskErrorKind) -> DiskError {
-        DiskError { kind, operation: "write", path: "x".into(), detail: "no".to_owned() }
+        DiskError { kind, operation: OpKind::Write, path: "x".into(), detail: "no".to_owned() }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-use crate::base::{ClusterId, Error, ErrorKind, Outcome, TopicPartition};
+use super::errors::Place;
+use crate::base::{ClusterId, Error, ErrorKind, TopicPartition};
 use crate::cluster::{Image, PartitionState, Topic};
 use crate::env::Env;
 use crate::log::flush::checkpoint::CheckpointError;
@@ -61,8 +62,10 @@ impl Partitions {
         let held = turn.lock();
         let done = work();
         drop(held);
-        // Two: the map's and this one. Another is made only under the map's own lock, as this is asked.
-        self.turns.remove_if(&id, |_, turn| Arc::strong_count(turn) == 2);
+        // WHY before the count: of several that end at once, the last must find the map's alone.
+        drop(turn);
+        // Another is made only under the map's own lock, as this is asked.
+        self.turns.remove_if(&id, |_, turn| Arc::strong_count(turn) == 1);
         done
     }
 
@@ -208,9 +211,5 @@ fn not_as_it_was(what: String) -> NotOpened {
 }
 
 fn offline(topic: &Topic, id: TopicPartition, reason: &str) -> Error {
-    let message = format!("partition {} of topic '{}' is offline: {reason}", id.partition, topic.name);
-    Error::new(ErrorKind::StorageError, message)
-        .outcome(Outcome::NotWritten)
-        .with("topic", &topic.name)
-        .with("partition", id.partition)
+    Place { topic: &topic.name, partition: id.partition, stopping: false }.offline(reason)
 }

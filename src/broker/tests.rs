@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::errors::Place;
+use super::fetch::fetch;
+use super::request::{Cursor, FetchRequest, Form};
 use super::topics::{CreateTopic, DeleteTopic, ListTopics, TrimTopic, UpdateTopic};
 use super::{Broker, StartError};
 use crate::base::{ErrorKind, Offset, TopicPartition};
@@ -466,4 +469,56 @@ async fn a_file_in_the_way_is_no_partition() {
     let request = CreateTopic { name: "orders".to_owned(), ..CreateTopic::default() };
     broker.create_topic(request).await.unwrap();
     assert_eq!(names(&disk, "/data/quarantine"), ["orders-0"]);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_larger_than_what_was_asked_is_counted_whole() {
+    let broker = start(&SimDisk::default()).await;
+    create(&broker, "orders", 1).await;
+    produce(&broker, "orders", &[7; 500_000]).await;
+    let fetch_at_most = |max_bytes| {
+        let cursor = Cursor {
+            topic: "orders".to_owned(),
+            topic_id: None,
+            partition: 0,
+            offset: 0,
+            leader_epoch: None,
+            max_bytes: Some(max_bytes),
+        };
+        let form = Form::Batch;
+        let request =
+            FetchRequest { cursors: vec![Ok(cursor)], min_bytes: 1, max_bytes, max_wait_ms: 0, form };
+        fetch(&broker, request, broker.stopping())
+    };
+    for max_bytes in [1, 1 << 20] {
+        let reply = fetch_at_most(max_bytes).await;
+        assert!((500_000..501_000).contains(&broker.budget().used_bytes()), "{max_bytes}");
+        drop(reply);
+        assert_eq!(broker.budget().used_bytes(), 0);
+    }
+    let left = broker.budget().limit_bytes() - 400_000;
+    let _others = broker.budget().try_debit(left).unwrap();
+    let mut reply = fetch_at_most(1).await;
+    let refused = reply.partitions.remove(0).result.expect_err("no room for it");
+    assert_eq!((refused.kind, broker.budget().used_bytes()), (ErrorKind::Throttled, left));
+}
+
+#[tokio::test]
+async fn a_partition_that_failed_is_described_in_the_words_of_those_who_use_it() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 1).await;
+    disk.fail(Fault::on(OpKind::SyncData, |path| path.starts_with("/data/orders-0"), Effect::LoseSync));
+    let partition = broker.partition("orders", None, 0).await.unwrap();
+    let mut builder = BatchBuilder::new();
+    builder.append(&NewRecord { timestamp: 1, key: None, value: None, headers: &[] }).unwrap();
+    let appended =
+        partition.append(ValidBatch::internal(&mut builder, Codec::None).unwrap(), None).await.unwrap();
+    partition.committed(appended.last_offset).await.unwrap_err();
+    let described = broker.get_topic("orders").await.unwrap().partitions.remove(0).error.unwrap();
+    let place = Place { topic: "orders", partition: 0, stopping: false };
+    let read = place.read_error(partition.read(0, 1, Wait::Allowed).err().unwrap());
+    assert_eq!((&described.message, &described.metadata), (&read.message, &read.metadata));
+    assert!(described.message.starts_with("partition 0 of topic 'orders' is offline: sync /data/orders-0/"));
+    assert!(described.message.ends_with(ErrorKind::StorageError.row().advice), "{described}");
 }

@@ -7,6 +7,7 @@ use super::names::is_internal;
 use super::request::{ListTopics, PartitionDescription, TopicDescription, TopicPage};
 use crate::base::{Error, ErrorKind, TopicId, TopicPartition};
 use crate::broker::Broker;
+use crate::broker::errors::Place;
 use crate::broker::lookup::find_topic;
 use crate::broker::off_shard::off_shard;
 use crate::broker::partitions::Partitions;
@@ -124,7 +125,7 @@ fn describe_partition(partitions: &Partitions, id: TopicPartition) -> PartitionD
             offsets: partition.offsets(),
             size: partition.size(),
             error: partition.offline_reason().map(|reason| {
-                Error::new(ErrorKind::StorageError, format!("the partition is offline: {reason}"))
+                Place { topic: partition.topic(), partition: id.partition, stopping: false }.failed(&reason)
             }),
         },
         Err(error) => {
