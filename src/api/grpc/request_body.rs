@@ -2,7 +2,9 @@
 //!
 //! The decoder reserves the length that a message declares, and keeps that memory until the body is dropped: a stream
 //! that is idle after a large message holds it still. So a body takes the largest message that it met out of a share of the
-//! memory budget, and holds it to its end. Who waits for the share is not read, so that flow control stops its client.
+//! memory budget, and holds it to its end. Who waits for the share is not read, so that flow control stops its client; who
+//! holds some of it is read on, since the next message may need no more. What was read and has to wait after all is counted
+//! in the rest of the budget.
 //! Everything that is held or waited for is bounded in time: a message of which no byte comes, a turn that does not come,
 //! and an idle stream while others wait.
 
@@ -18,6 +20,7 @@ use tonic::body::Body;
 
 use super::message_follower::{MessageFollower, Piece};
 use super::status::status;
+use crate::base::budget::{Budget, Debit};
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::base::share::{Portion, Share, Shortage};
 use crate::base::{Error, ErrorKind};
@@ -42,6 +45,7 @@ type Turn = Pin<Box<dyn Future<Output = Portion> + Send>>;
 pub struct RequestBody {
     inner: Body,
     share: Arc<Share>,
+    budget: Arc<Budget>,
     clock: Arc<dyn Clock>,
     follower: MessageFollower,
     /// What the decoder may keep, and its portion of the share.
@@ -49,8 +53,9 @@ pub struct RequestBody {
     held: Option<Portion>,
     /// A portion that came before it was known what is needed.
     spare: Option<Portion>,
-    /// What was received and waits for its portion.
+    /// What was received, and its memory while it waits for its portion.
     parked: Bytes,
+    parked_debit: Option<Debit>,
     turn: Option<Turn>,
     /// Tells others that bytes are parked.
     shortage: Option<Shortage>,
@@ -60,11 +65,12 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// A body whose messages take their memory from `share`.
-    pub fn new(inner: Body, share: Arc<Share>, clock: Arc<dyn Clock>) -> Self {
+    /// A body whose messages take their memory from `share`; what is read of them before it is their turn, from `budget`.
+    pub fn new(inner: Body, share: Arc<Share>, budget: Arc<Budget>, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner,
             share,
+            budget,
             changed: clock.monotonic(),
             clock,
             follower: MessageFollower::default(),
@@ -72,6 +78,7 @@ impl RequestBody {
             held: None,
             spare: None,
             parked: Bytes::new(),
+            parked_debit: None,
             turn: None,
             shortage: None,
             tick: None,
@@ -87,9 +94,13 @@ impl RequestBody {
                 return Poll::Ready(end);
             }
             let piece = self.follower.first_piece(&self.parked);
-            if self.hold(piece) {
-                self.follower = piece.then;
-                return Poll::Ready(Some(Ok(Frame::data(self.parked.split_to(piece.pass_bytes)))));
+            match self.hold(piece) {
+                Ok(true) => {
+                    self.follower = piece.then;
+                    return Poll::Ready(Some(Ok(Frame::data(self.parked.split_to(piece.pass_bytes)))));
+                }
+                Ok(false) => {}
+                Err(refused) => return Poll::Ready(Some(Err(refused))),
             }
         }
     }
@@ -99,7 +110,7 @@ impl RequestBody {
         self.queue_before_reading();
         if let Some(turn) = &mut self.turn {
             self.spare = Some(ready!(turn.as_mut().poll(cx)));
-            (self.turn, self.shortage) = (None, None);
+            (self.turn, self.shortage, self.parked_debit) = (None, None, None);
             self.changed = self.clock.monotonic();
         }
         Poll::Ready(())
@@ -124,15 +135,13 @@ impl RequestBody {
         })
     }
 
-    /// While others wait, whoever is between two messages gets its turn before it reads: what is read and has to wait
-    /// would be memory that nobody counts.
+    /// While others wait, a body gets its turn before it reads its first message. WHY not one that holds memory: where such
+    /// bodies hold the whole share, none of them would ever go on, though none needs more.
     fn queue_before_reading(&mut self) {
         let reads_next = self.turn.is_none() && self.parked.is_empty() && !self.follower.is_within();
-        if reads_next && self.held_bytes < GRPC_MESSAGE_BYTES_MAX && self.share.is_short() {
-            if self.held.is_none() {
-                self.changed = self.clock.monotonic();
-            }
-            self.queue(GRPC_MESSAGE_BYTES_MAX - self.held_bytes);
+        if reads_next && self.held.is_none() && self.share.is_short() {
+            self.changed = self.clock.monotonic();
+            self.queue(GRPC_MESSAGE_BYTES_MAX);
         }
     }
 
@@ -140,17 +149,24 @@ impl RequestBody {
         self.turn = Some(Box::pin(self.share.take(bytes as u64)));
     }
 
+    /// What was read waits for its turn to take `missing` bytes.
+    fn park(&mut self, missing: usize) -> Result<(), Status> {
+        let debit = self.budget.try_debit(self.parked.len() as u64);
+        self.parked_debit = Some(debit.ok_or_else(|| too_slow("there is no memory for the message"))?);
+        self.queue(missing);
+        self.shortage = Some(self.share.be_short());
+        Ok(())
+    }
+
     /// Makes sure that what the decoder keeps is counted; false when that has to wait.
-    fn hold(&mut self, piece: Piece) -> bool {
+    fn hold(&mut self, piece: Piece) -> Result<bool, Status> {
         let missing = piece.kept_bytes.saturating_sub(self.held_bytes);
         let spare = self.spare.take();
         if missing == 0 {
-            return true;
+            return Ok(true);
         }
         let Some(mut portion) = spare.or_else(|| self.share.try_take(missing as u64)) else {
-            self.queue(missing);
-            self.shortage = Some(self.share.be_short());
-            return false;
+            return self.park(missing).map(|()| false);
         };
         portion.shrink_to(missing as u64);
         match &mut self.held {
@@ -158,7 +174,7 @@ impl RequestBody {
             None => self.held = Some(portion),
         }
         self.held_bytes += missing;
-        true
+        Ok(true)
     }
 
     /// Ends a body that takes too long.
@@ -176,7 +192,7 @@ impl RequestBody {
             let refused = match (self.turn.is_some(), is_idle) {
                 (true, _) if silent >= PATIENCE => Some("there was no memory for the message in time"),
                 (false, false) if silent >= PATIENCE => Some("the rest of the message did not come in time"),
-                (_, true) if self.held.is_some() && silent >= IDLE_WHILE_SHORT && self.share.is_short() => {
+                (false, true) if silent >= IDLE_WHILE_SHORT && self.share.is_short() => {
                     Some("the stream was idle while others waited for its memory")
                 }
                 _ => None,
@@ -240,18 +256,23 @@ mod tests {
 
     struct World {
         share: Arc<Share>,
+        budget: Arc<Budget>,
         clock: SimClock,
     }
 
     impl World {
         fn new(share_bytes: usize) -> Self {
-            Self { share: Share::new(share_bytes as u64), clock: SimClock::new(0) }
+            Self {
+                share: Share::new(share_bytes as u64),
+                budget: Budget::new(2 << 20),
+                clock: SimClock::new(0),
+            }
         }
 
         fn body(&self) -> (UnboundedSender<Bytes>, RequestBody) {
             let (feed, fed) = unbounded_channel();
             let clock = Arc::new(self.clock.clone());
-            (feed, RequestBody::new(Body::new(Fed(fed)), self.share.clone(), clock))
+            (feed, RequestBody::new(Body::new(Fed(fed)), self.share.clone(), self.budget.clone(), clock))
         }
     }
 
@@ -328,6 +349,53 @@ mod tests {
         assert_eq!(next(&mut body), None);
         world.clock.advance(PATIENCE);
         assert_eq!(next(&mut body), Some(Err(Code::ResourceExhausted)));
+    }
+
+    /// Bodies that hold a MiB each and send another message of that size when told to.
+    fn active(world: &World, count: usize) -> Vec<(UnboundedSender<Bytes>, RequestBody)> {
+        let mut active: Vec<_> = (0..count).map(|_| world.body()).collect();
+        send_all(&mut active);
+        active
+    }
+
+    fn send_all(active: &mut [(UnboundedSender<Bytes>, RequestBody)]) {
+        for (feed, body) in active {
+            feed.send(begun(MIB - 5, MIB - 5)).unwrap();
+            assert_eq!((next(body), next(body)), (Some(Ok(MIB)), None));
+        }
+    }
+
+    #[test]
+    fn streams_that_hold_the_whole_share_go_on_while_another_waits() {
+        let world = World::new(4 * MIB);
+        let mut active = active(&world, 4);
+        let (feed, mut late) = world.body();
+        feed.send(begun(10, 10)).unwrap();
+        for _ in 0..5 {
+            assert_eq!(next(&mut late), None);
+            world.clock.advance(TICK);
+            send_all(&mut active);
+        }
+        active.pop();
+        assert_eq!(next(&mut late), Some(Ok(15)), "its turn comes with the end of another");
+        assert_eq!(world.share.used_bytes(), (3 << 20) + (1 << 10));
+    }
+
+    #[test]
+    fn what_was_read_and_has_to_wait_is_counted() {
+        let world = World::new(4 * MIB);
+        let mut active = active(&world, 4);
+        for (feed, body) in &mut active[..3] {
+            feed.send(begun(2 * MIB, MIB - 5)).unwrap();
+            let refused = (world.budget.used_bytes() == 2 << 20).then_some(Err(Code::ResourceExhausted));
+            assert_eq!(next(body), refused, "within the budget it waits");
+        }
+        assert_eq!(world.budget.used_bytes(), 2 << 20);
+        active.pop();
+        assert_eq!((next(&mut active[0].1), next(&mut active[1].1)), (Some(Ok(MIB)), None));
+        assert_eq!(world.budget.used_bytes(), 1 << 20);
+        drop(active);
+        assert_eq!((world.budget.used_bytes(), world.share.used_bytes()), (0, 0));
     }
 
     #[test]
