@@ -1,4 +1,5 @@
-//! One accepted connection: counted, and closed when its peer does not begin to speak, or is silent while the door stops.
+//! One accepted connection: counted, and closed when its peer does not begin to speak, leaves no window for a reply, or is
+//! silent while the door stops.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::listener::Door;
+use super::under_way::{PATIENCE, UnderWay};
 use super::windows::{Admission, Windows};
 use crate::env::Clock;
 use crate::env::clock::Sleep;
@@ -24,6 +26,11 @@ const FIRST_BYTES_WAIT: Duration = Duration::from_secs(5);
 /// Time that a peer has for its first word after the door has begun to stop. HTTP/2's farewell holds a ping, so whoever
 /// is there answers; without this a peer that is not would hold the stop up to its deadline.
 const FAREWELL_WAIT: Duration = Duration::from_secs(2);
+
+/// Age of a piece of a reply at which its connection ends. The stream of one that is sent in part is reset before that; what
+/// is left has no window, HTTP/2 does not look at its body again, and nothing less gives its memory back. WHY even where
+/// other calls go on: a client that reads one of them could hold the memory of all others.
+const UNSENT_WAIT: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
 
 /// A connection that was accepted but is not yet served: it can go to another thread.
 pub struct Accepted {
@@ -62,6 +69,8 @@ impl Accepted {
             stop: Some(Box::pin(stopped(door.stopping.clone()))),
             // Below the deadline, or it would not save the stop.
             farewell_wait: FAREWELL_WAIT.min(deadline / 2),
+            under_way: Arc::default(),
+            next_look: None,
             clock,
             _place: self.place,
         })
@@ -85,6 +94,9 @@ pub struct Connection {
     /// Resolves when the door stops; `None` after that.
     stop: Option<Stop>,
     farewell_wait: Duration,
+    under_way: Arc<UnderWay>,
+    /// Ends when the oldest piece may be too old.
+    next_look: Option<Sleep>,
     clock: Arc<dyn Clock>,
     _place: Place,
 }
@@ -93,6 +105,24 @@ impl Connection {
     /// The address under which the peer found us, where it is still known.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         self.socket.socket().local_addr().ok()
+    }
+
+    /// The pieces of replies that it has not sent.
+    pub fn under_way(&self) -> &Arc<UnderWay> {
+        &self.under_way
+    }
+
+    /// Ready when a piece of a reply is too old.
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let oldest = ready!(self.under_way.poll_oldest(cx));
+            let left = (oldest + UNSENT_WAIT).saturating_sub(self.clock.monotonic());
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            ready!(self.next_look.get_or_insert_with(|| self.clock.sleep(left)).as_mut().poll(cx));
+            self.next_look = None;
+        }
     }
 
     fn heard(&mut self, bytes: usize) {
@@ -136,6 +166,13 @@ impl AsyncRead for Connection {
             return Poll::Ready(read);
         }
         self.look_at_stop(cx)?;
+        if self.poll_unsent(cx).is_ready() {
+            tracing::warn!(
+                "a client left no window for a reply for {} s: its connection ends",
+                UNSENT_WAIT.as_secs()
+            );
+            return Poll::Ready(Err(silent("the peer leaves no window for a reply")));
+        }
         match &mut self.silence {
             Some(silence) => {
                 ready!(silence.as_mut().poll(cx));

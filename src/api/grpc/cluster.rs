@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::limits::bounded;
-use super::server::FoundAt;
+use super::server::Caller;
 use super::status::status;
 use crate::api::listener::Door;
 use crate::base::limits::REQUEST_ITEMS_MAX;
@@ -67,7 +67,7 @@ impl Cluster {
     /// This broker, under the address that the client found it at.
     fn brokers<T>(&self, request: &Request<T>) -> Vec<pb::Broker> {
         let settings = self.0.broker.settings();
-        let found_at = request.extensions().get::<FoundAt>().and_then(|found| found.0);
+        let found_at = request.extensions().get::<Caller>().and_then(|caller| caller.found_at);
         let address = found_at.unwrap_or(settings.listen).to_string();
         vec![pb::Broker { broker_id: settings.node_id, address }]
     }

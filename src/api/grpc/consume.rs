@@ -26,10 +26,10 @@ pub struct Consuming(pub Door);
 #[tonic::async_trait]
 impl ConsumerService for Consuming {
     async fn fetch(&self, request: Request<pb::FetchRequest>) -> Result<Response<pb::FetchResponse>, Status> {
+        let unsent = Unsent::new(request.extensions(), self.0.broker.env().clock.clone());
         let request = convert::fetch_request(request.into_inner()).map_err(status)?;
         let reply = fetch(&self.0.broker, request, self.0.stopping.clone()).await;
         let partitions = reply.partitions.into_iter().map(convert::fetched_partition).collect();
-        let unsent = Unsent::new(self.0.broker.env().clock.clone());
         unsent.add(reply.debits);
         let mut response = Response::new(pb::FetchResponse { partitions });
         response.extensions_mut().insert(unsent);
@@ -50,9 +50,9 @@ impl ConsumerService for Consuming {
     type TailStream = Pin<Box<dyn Stream<Item = Result<pb::TailResponse, Status>> + Send>>;
 
     async fn tail(&self, request: Request<pb::TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        let unsent = Unsent::new(request.extensions(), self.0.broker.env().clock.clone());
         let request = convert::tail_request(request.into_inner()).map_err(status)?;
         let tail = Tail::open(&self.0.broker, request, self.0.stopping.clone()).await;
-        let unsent = Unsent::new(self.0.broker.env().clock.clone());
         let mut response: Response<Self::TailStream> = Response::new(Box::pin(answers(tail, unsent.clone())));
         response.extensions_mut().insert(unsent);
         Ok(response)

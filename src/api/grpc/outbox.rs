@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn on_the_way() -> Unsent {
-        Unsent::new(Arc::new(crate::env::SimClock::new(0)))
+        Unsent::new(&http::Extensions::new(), Arc::new(crate::env::SimClock::new(0)))
     }
 
     fn result(sequence: i64) -> pb::ProduceStreamResult {

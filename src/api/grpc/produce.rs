@@ -44,7 +44,7 @@ impl ProducerService for Producing {
         &self,
         request: Request<Streaming<pb::ProduceStreamRequest>>,
     ) -> Result<Response<Self::ProduceStreamStream>, Status> {
-        let unsent = Unsent::new(self.0.broker.env().clock.clone());
+        let unsent = Unsent::new(request.extensions(), self.0.broker.env().clock.clone());
         let (results, outlet) = outbox(self.0.broker.budget().clone(), unsent.clone());
         let door = self.0.clone();
         // A task of its own, because the reading of requests must not wait until the client reads results.

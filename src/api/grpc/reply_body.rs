@@ -3,7 +3,8 @@
 //!
 //! The debits ride in the bytes themselves, because only their last owner knows when they are gone: a connection takes a
 //! piece and asks for the next before the client has room for the first. So one piece is under way at a time, and while it
-//! is, the body has a timer of its own.
+//! is, the body has a timer of its own. A body whose stream has no window at all is not asked again: its connection keeps
+//! the time of its piece as well, and ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,17 +12,16 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Extensions, Response};
 use http_body::Frame;
 use parking_lot::Mutex;
 use tonic::body::Body;
 
+use super::server::Caller;
+use crate::api::under_way::{PATIENCE, UnderWay};
 use crate::base::budget::Debit;
 use crate::env::Clock;
 use crate::env::clock::Sleep;
-
-/// How long a piece may stay unread: a slower client than one piece in that time can't be told from one that is gone.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Most bytes under way at once: the largest frame.
 const PIECE_BYTES: usize = 1 << 20;
@@ -30,6 +30,7 @@ const PIECE_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Unsent {
     shared: Arc<Mutex<Shared>>,
+    under_way: Arc<UnderWay>,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,14 +38,16 @@ pub struct Unsent {
 struct Shared {
     /// Of what was encoded since the last piece of bytes was made.
     debit: Option<Debit>,
-    is_under_way: bool,
+    /// When the piece began that is under way.
+    since: Option<Duration>,
     waker: Option<Waker>,
 }
 
 impl Unsent {
-    /// Nothing yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { shared: Arc::default(), clock }
+    /// Nothing yet, for the reply to a request with these extensions.
+    pub fn new(request: &Extensions, clock: Arc<dyn Clock>) -> Self {
+        let under_way = request.get::<Caller>().map(|caller| caller.under_way.clone()).unwrap_or_default();
+        Self { shared: Arc::default(), under_way, clock }
     }
 
     /// Adds the memory of what is encoded next.
@@ -58,13 +61,32 @@ impl Unsent {
         }
     }
 
-    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut shared = self.shared.lock();
-        if shared.is_under_way {
-            shared.waker = Some(cx.waker().clone());
-            return Poll::Pending;
+    fn begin(&self) {
+        let now = self.clock.monotonic();
+        self.shared.lock().since = Some(now);
+        self.under_way.begin(now);
+    }
+
+    fn end(&self) {
+        let (since, waker) = {
+            let mut shared = self.shared.lock();
+            (shared.since.take(), shared.waker.take())
+        };
+        if let Some(since) = since {
+            self.under_way.end(since);
         }
-        Poll::Ready(())
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// When the piece began that is under way, whose end wakes the caller; `None` when there is none.
+    fn since(&self, cx: &mut Context<'_>) -> Option<Duration> {
+        let mut shared = self.shared.lock();
+        if shared.since.is_some() {
+            shared.waker = Some(cx.waker().clone());
+        }
+        shared.since
     }
 }
 
@@ -91,11 +113,13 @@ impl ReplyBody {
     }
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        if self.unsent.poll_sent(cx).is_ready() {
+        let Some(since) = self.unsent.since(cx) else {
             self.patience = None;
             return Poll::Ready(Ok(()));
-        }
-        let patience = self.patience.get_or_insert_with(|| self.unsent.clock.sleep(PATIENCE));
+        };
+        let clock = &self.unsent.clock;
+        let left = || (since + PATIENCE).saturating_sub(clock.monotonic());
+        let patience = self.patience.get_or_insert_with(|| clock.sleep(left()));
         ready!(patience.as_mut().poll(cx));
         tracing::warn!("a client read nothing of a reply for {} s: its stream is reset", PATIENCE.as_secs());
         // No words reach a client that does not read; this reason means RESOURCE_EXHAUSTED to gRPC.
@@ -107,8 +131,8 @@ impl ReplyBody {
         let bytes = self.rest.split_to(self.rest.len().min(PIECE_BYTES));
         let debit = if self.rest.is_empty() { self.debit.take() } else { self.debit.clone() };
         let Some(debit) = debit else { return bytes };
-        self.unsent.shared.lock().is_under_way = true;
-        Bytes::from_owner(Piece { bytes, shared: self.unsent.shared.clone(), _debit: debit })
+        self.unsent.begin();
+        Bytes::from_owner(Piece { bytes, unsent: self.unsent.clone(), _debit: debit })
     }
 }
 
@@ -141,7 +165,7 @@ impl http_body::Body for ReplyBody {
 /// Bytes under way; dropped by the connection when they are sent.
 struct Piece {
     bytes: Bytes,
-    shared: Arc<Mutex<Shared>>,
+    unsent: Unsent,
     _debit: Arc<Debit>,
 }
 
@@ -153,14 +177,7 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let waker = {
-            let mut shared = self.shared.lock();
-            shared.is_under_way = false;
-            shared.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.unsent.end();
     }
 }
 
@@ -191,7 +208,7 @@ mod tests {
     }
 
     fn body(clock: &SimClock, bytes: &[usize]) -> (Unsent, ReplyBody) {
-        let unsent = Unsent::new(Arc::new(clock.clone()));
+        let unsent = Unsent::new(&Extensions::new(), Arc::new(clock.clone()));
         let made = bytes.iter().map(|count| Bytes::from(vec![7; *count])).collect();
         (unsent.clone(), ReplyBody::new(Body::new(Made(made)), unsent))
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::future::join;
 use futures_util::{FutureExt, StreamExt};
@@ -26,6 +27,7 @@ use super::status::complete_reply;
 use super::topics::Topics;
 use crate::api::connection::{Accepted, Connection};
 use crate::api::listener::{Connections, Door};
+use crate::api::under_way::UnderWay;
 use crate::api::windows::{NARROW, WIDE, Windows};
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::proto::grpc::DESCRIPTORS;
@@ -43,15 +45,20 @@ const HEALTH_NAMES: [&str; 5] = [
     <ClusterServiceServer<Cluster> as NamedService>::NAME,
 ];
 
-/// The address under which a client found the broker: what it is told as the broker's address works for it.
-#[derive(Clone, Copy, Debug)]
-pub struct FoundAt(pub Option<SocketAddr>);
+/// What a call knows of its connection.
+#[derive(Clone)]
+pub struct Caller {
+    /// The address under which the client found the broker: what it is told as the broker's address works for it.
+    pub found_at: Option<SocketAddr>,
+    /// The pieces of replies that the connection has not sent.
+    pub under_way: Arc<UnderWay>,
+}
 
 impl Connected for Connection {
-    type ConnectInfo = FoundAt;
+    type ConnectInfo = Caller;
 
-    fn connect_info(&self) -> FoundAt {
-        FoundAt(self.local_address())
+    fn connect_info(&self) -> Caller {
+        Caller { found_at: self.local_address(), under_way: self.under_way().clone() }
     }
 }
 
@@ -94,9 +101,10 @@ async fn serve_with(
             }
         }
     });
-    let (share, clock) = (door.broker.unfinished().clone(), door.broker.env().clock.clone());
+    let (share, budget) = (door.broker.unfinished().clone(), door.broker.budget().clone());
+    let clock = door.broker.env().clock.clone();
     let counted = move |request: Request<Body>| {
-        request.map(|body| Body::new(RequestBody::new(body, share.clone(), clock.clone())))
+        request.map(|body| Body::new(RequestBody::new(body, share.clone(), budget.clone(), clock.clone())))
     };
     let served = limits::server(windows)
         .layer(MapResponseLayer::new(|reply| watched(complete_reply(reply))))

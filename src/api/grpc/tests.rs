@@ -546,3 +546,40 @@ async fn health_and_reflection_are_served() {
     drop(replies);
     assert_eq!(world.end().await, Serving::Drained, "a watcher of health holds nothing up");
 }
+
+/// A connection of its own to the broker, whose calls have windows of so many bytes.
+async fn with_windows(world: &World, stream_bytes: u32) -> ConsumerServiceClient<Channel> {
+    let cluster =
+        ClusterServiceClient::new(world.channel.clone()).get_cluster(pb::GetClusterRequest {}).await.unwrap();
+    let address = format!("http://{}", cluster.into_inner().brokers[0].address);
+    let endpoint = Channel::from_shared(address).unwrap().initial_stream_window_size(stream_bytes);
+    ConsumerServiceClient::new(endpoint.connect().await.unwrap())
+}
+
+#[tokio::test]
+async fn replies_that_have_no_window_give_their_memory_back_as_well() {
+    for (stream_bytes, calls, bytes_max) in [(0, 10, 0), (65_535, 20, WIDE.memory_bytes())] {
+        let clock = SimClock::new(1_000);
+        let world = World::start_at(Arc::new(clock.clone()), |_| {}).await;
+        world.create("t", 1).await;
+        world.produce(vec![records("t", Some(0), vec![record(None, &"x".repeat(1_000_000))])]).await;
+        let client = with_windows(&world, stream_bytes).await;
+        let request = pb::TailRequest { partitions: vec![place(0, 0)], ..Default::default() };
+        let mut tails = Vec::new();
+        for _ in 0..calls {
+            tails.push(client.clone().tail(request.clone()).await.unwrap().into_inner());
+        }
+        let soon = async |holds: &dyn Fn(u64) -> bool| {
+            tokio::time::timeout(Duration::from_secs(20), until_used(&world.broker, holds)).await
+        };
+        soon(&|bytes| bytes >= calls * 1_000_000).await.expect("all of them wait to be sent");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for seconds in [31, 5] {
+            clock.advance(Duration::from_secs(seconds));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        soon(&|bytes| bytes <= bytes_max).await.expect("their memory comes back");
+        let results = world.produce(vec![records("t", Some(0), vec![record(None, "a")])]).await;
+        assert_eq!(results[0].base_offset, 1, "other connections live on");
+    }
+}

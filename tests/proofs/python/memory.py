@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 import time
 
 import grpc
@@ -16,11 +17,13 @@ from weir.v1 import consumer_pb2, producer_pb2, record_pb2, topic_pb2
 MEMORY_MIB = 64
 # What a broker takes beside its budget: what it has when idle, what the allocator keeps, and one message at a time.
 BESIDE_MIB = 40
-HALVES, FETCHERS, TAILS, BOMBS = 40, 40, 20, 8
+HALVES, FETCHERS, TAILS, WINDOWLESS, BOMBS = 40, 40, 20, 4, 8
 STREAMS = 4
+WINDOWLESS_STREAMS = 100
 MESSAGE_BYTES = (4 << 20) - 1_000
 # How long they hold on: SHORT=1 looks at the peak alone, else the broker has time to lose its patience with them.
 HOLD_SECONDS = 5 if os.environ.get("SHORT") else 45
+PATIENCE_SECONDS = 40
 # A throttled client tries again; after the broker's patience with the others is over it must have got through.
 THROUGH_SECONDS = 60
 SERVICE = "/weir.v1."
@@ -44,6 +47,26 @@ class Holder(h2.Peer):
         self.send(windows(stream_bytes))
 
 
+class Windowless(Holder):
+    """A connection that answers pings, so that it counts as alive, and gives no call any room."""
+
+    def __init__(self, port):
+        super().__init__(port, 0)
+        self.socket.settimeout(None)
+        self.reader = threading.Thread(target=self.answer, daemon=True)
+        self.reader.start()
+
+    def answer(self):
+        with contextlib.suppress(OSError):
+            for kind, flags, _, body in self.frames():
+                if kind == h2.PING and not flags & h2.ACK:
+                    self.send(h2.frame(h2.PING, h2.ACK, 0, body))
+
+    def is_over(self):
+        """Whether the broker has closed it."""
+        return not self.reader.is_alive()
+
+
 def half_messages(port):
     peer = Holder(port)
     method = h2.call(SERVICE + "ProducerService/ProduceStream")
@@ -62,10 +85,20 @@ def unread(port, method, request):
     return peer
 
 
-def unread_fetch(port):
+def large_fetch():
     place = consumer_pb2.FetchPartition(topic="large", partition=0, offset=0)
-    request = consumer_pb2.FetchRequest(partitions=[place], max_bytes=4 << 20, form=record_pb2.RECORD_FORM_BATCH)
-    return unread(port, "ConsumerService/Fetch", request)
+    return consumer_pb2.FetchRequest(partitions=[place], max_bytes=4 << 20, form=record_pb2.RECORD_FORM_BATCH)
+
+
+def unread_fetch(port):
+    return unread(port, "ConsumerService/Fetch", large_fetch())
+
+
+def windowless_fetch(port):
+    peer = Windowless(port)
+    for _ in range(WINDOWLESS_STREAMS):
+        peer.end(peer.call(h2.call(SERVICE + "ConsumerService/Fetch"), message(large_fetch().SerializeToString())))
+    return peer
 
 
 def unread_tail(port):
@@ -112,14 +145,25 @@ def gets_through(address, deadline):
 def hold(broker):
     """All of them at once; what the client between them met, and the peak in MiB."""
     port = broker.port()
+    crowds = (
+        (windowless_fetch, WINDOWLESS),
+        (half_messages, HALVES),
+        (unread_fetch, FETCHERS),
+        (unread_tail, TAILS),
+        (bomb, BOMBS),
+    )
     with Peak(broker) as peak, contextlib.ExitStack() as held:
-        for hold_one, count in ((half_messages, HALVES), (unread_fetch, FETCHERS), (unread_tail, TAILS), (bomb, BOMBS)):
+        peers = []
+        for hold_one, count in crowds:
             for _ in range(count):
-                held.enter_context(hold_one(port))
+                peers.append(held.enter_context(hold_one(port)))
             print(f"  {count} x {hold_one.__name__}: RssAnon {broker.rss_anon_kib() >> 10} MiB", flush=True)
         until = time.monotonic() + HOLD_SECONDS
         during = gets_through(broker.address, until)
         time.sleep(max(0, until - time.monotonic()))
+        if HOLD_SECONDS > PATIENCE_SECONDS:
+            # The others found no memory left, and got refusals that hold nothing.
+            checks.that(peers[0].is_over(), "a reply without a window is kept for ever")
     return during, peak.kib >> 10
 
 
