@@ -334,7 +334,7 @@ mod tests {
         for meta in metas() {
             assert_eq!(read_meta(&crashed, &path_of(root(), "a", meta.id.partition)).expect("there"), meta);
         }
-        assert!(disk.trace().iter().filter(|op| op.kind.name().starts_with("sync")).count() <= 2);
+        assert!(disk.trace().iter().filter(|op| op.kind.is_sync()).count() <= 2);
     }
 
     /// A topic is made, deleted, and made again. Returns how many steps were answered.

@@ -23,6 +23,7 @@ const FORMATS: &[&str] = &[
 
 /// Constants of these files that no stored byte depends on: sizes of buffers, guards, steps, times.
 const NOT_STORED: &[&str] = &[
+    "SEALS_PER_ROUND",
     "VALUE_BYTES_MAX",
     "LONG_INTERVAL_BYTES",
     "FOLLOWERS_MIN",

@@ -200,7 +200,7 @@ impl Journal {
         if loaded.points.len() >= half_slots as usize {
             return Err(DiskError {
                 kind: DiskErrorKind::Full,
-                operation: "write",
+                operation: OpKind::Write,
                 path: path.to_owned(),
                 detail: "its half does not hold the points of all logs".to_owned(),
             });
