@@ -2,9 +2,9 @@
 //!
 //! The decoder reserves the length that a message declares, and keeps that memory until the body is dropped: a stream
 //! that is idle after a large message holds it still. So a body takes the largest message that it met out of a share of the
-//! memory budget, and holds it to its end. Who waits for the share is not read, so that flow control stops its client; who
-//! holds some of it is read on, since the next message may need no more. What was read and has to wait after all is counted
-//! in the rest of the budget.
+//! memory budget, and holds it to its end. Who waits for the share is not read on, so that flow control stops its client. What
+//! was read and has to wait is counted in the rest of the budget, and so are small messages, which never wait: clients that
+//! declare much and send nothing do not hold up those that declare little.
 //! Everything that is held or waited for is bounded in time: a message of which no byte comes, a turn that does not come,
 //! and an idle stream while others wait.
 
@@ -30,11 +30,17 @@ use crate::env::clock::Sleep;
 /// How long a message may wait for memory, and an unfinished one for its next byte.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long an unfinished message may be silent while others wait for its memory.
+const SILENT_WHILE_SHORT: Duration = Duration::from_secs(3);
+
 /// How long a stream may be idle with memory that others wait for.
 const IDLE_WHILE_SHORT: Duration = Duration::from_secs(10);
 
 /// How often that is looked at. WHY: one timer that ticks, where one for each message would cost an allocation each.
-const TICK: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_secs(1);
+
+/// Messages up to this are small: most requests but those of producers with large batches.
+const SMALL_BYTES: usize = 64 << 10;
 
 /// Trailers, an error, or the end.
 struct NotBytes(Option<Result<Frame<Bytes>, Status>>);
@@ -51,12 +57,14 @@ pub struct RequestBody {
     /// What the decoder may keep, and its portion of the share.
     held_bytes: usize,
     held: Option<Portion>,
-    /// A portion that came before it was known what is needed.
-    spare: Option<Portion>,
+    /// What the decoder may keep while there were only small messages.
+    small: Option<Debit>,
     /// What was received, and its memory while it waits for its portion.
     parked: Bytes,
     parked_debit: Option<Debit>,
     turn: Option<Turn>,
+    /// What it waits for.
+    awaited_bytes: usize,
     /// Tells others that bytes are parked.
     shortage: Option<Shortage>,
     /// When something last changed, by the monotonic clock.
@@ -76,10 +84,11 @@ impl RequestBody {
             follower: MessageFollower::default(),
             held_bytes: 0,
             held: None,
-            spare: None,
+            small: None,
             parked: Bytes::new(),
             parked_debit: None,
             turn: None,
+            awaited_bytes: 0,
             shortage: None,
             tick: None,
         }
@@ -107,9 +116,9 @@ impl RequestBody {
 
     /// Waits for the portion that was asked for, if any.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.queue_before_reading();
         if let Some(turn) = &mut self.turn {
-            self.spare = Some(ready!(turn.as_mut().poll(cx)));
+            let portion = ready!(turn.as_mut().poll(cx));
+            self.take_in(portion, self.awaited_bytes);
             (self.turn, self.shortage, self.parked_debit) = (None, None, None);
             self.changed = self.clock.monotonic();
         }
@@ -118,10 +127,7 @@ impl RequestBody {
 
     /// Parks the next bytes; what is no bytes is given back as it is.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<NotBytes>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
-            self.spare = None;
-            return Poll::Pending;
-        };
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         self.changed = self.clock.monotonic();
         Poll::Ready(match frame {
             Some(Ok(frame)) => match frame.into_data() {
@@ -135,25 +141,12 @@ impl RequestBody {
         })
     }
 
-    /// While others wait, a body gets its turn before it reads its first message. WHY not one that holds memory: where such
-    /// bodies hold the whole share, none of them would ever go on, though none needs more.
-    fn queue_before_reading(&mut self) {
-        let reads_next = self.turn.is_none() && self.parked.is_empty() && !self.follower.is_within();
-        if reads_next && self.held.is_none() && self.share.is_short() {
-            self.changed = self.clock.monotonic();
-            self.queue(GRPC_MESSAGE_BYTES_MAX);
-        }
-    }
-
-    fn queue(&mut self, bytes: usize) {
-        self.turn = Some(Box::pin(self.share.take(bytes as u64)));
-    }
-
     /// What was read waits for its turn to take `missing` bytes.
     fn park(&mut self, missing: usize) -> Result<(), Status> {
         let debit = self.budget.try_debit(self.parked.len() as u64);
         self.parked_debit = Some(debit.ok_or_else(|| too_slow("there is no memory for the message"))?);
-        self.queue(missing);
+        self.awaited_bytes = missing;
+        self.turn = Some(Box::pin(self.share.take(missing as u64)));
         self.shortage = Some(self.share.be_short());
         Ok(())
     }
@@ -161,20 +154,38 @@ impl RequestBody {
     /// Makes sure that what the decoder keeps is counted; false when that has to wait.
     fn hold(&mut self, piece: Piece) -> Result<bool, Status> {
         let missing = piece.kept_bytes.saturating_sub(self.held_bytes);
-        let spare = self.spare.take();
-        if missing == 0 {
+        if missing == 0 || (self.held.is_none() && self.hold_small(piece.kept_bytes)) {
             return Ok(true);
         }
-        let Some(mut portion) = spare.or_else(|| self.share.try_take(missing as u64)) else {
-            return self.park(missing).map(|()| false);
-        };
-        portion.shrink_to(missing as u64);
+        match self.share.try_take(missing as u64) {
+            Some(portion) => self.take_in(portion, missing),
+            None => return self.park(missing).map(|()| false),
+        }
+        Ok(true)
+    }
+
+    /// Counts small messages in the budget, where it has room for them.
+    fn hold_small(&mut self, bytes: usize) -> bool {
+        let is_counted = self.small.as_ref().is_some_and(|small| small.bytes() >= bytes as u64);
+        if bytes > SMALL_BYTES || is_counted {
+            return is_counted;
+        }
+        self.small = self.budget.try_debit(bytes as u64).or(self.small.take());
+        self.small.as_ref().is_some_and(|small| small.bytes() >= bytes as u64)
+    }
+
+    /// From now on all is counted in the share.
+    fn take_in(&mut self, portion: Portion, bytes: usize) {
+        self.small = None;
+        self.held_bytes += bytes;
         match &mut self.held {
             Some(held) => held.join(portion),
             None => self.held = Some(portion),
         }
-        self.held_bytes += missing;
-        Ok(true)
+    }
+
+    fn silence_allowed(&self) -> Duration {
+        if self.share.is_short() { SILENT_WHILE_SHORT } else { PATIENCE }
     }
 
     /// Ends a body that takes too long.
@@ -191,7 +202,9 @@ impl RequestBody {
             let silent = self.clock.monotonic().saturating_sub(self.changed);
             let refused = match (self.turn.is_some(), is_idle) {
                 (true, _) if silent >= PATIENCE => Some("there was no memory for the message in time"),
-                (false, false) if silent >= PATIENCE => Some("the rest of the message did not come in time"),
+                (false, false) if silent >= self.silence_allowed() => {
+                    Some("the rest of the message did not come in time")
+                }
                 (false, true) if silent >= IDLE_WHILE_SHORT && self.share.is_short() => {
                     Some("the stream was idle while others waited for its memory")
                 }
@@ -320,25 +333,39 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_reads_nothing_and_is_told_after_a_while() {
+    fn who_waits_is_told_after_a_while_and_small_messages_do_not_wait() {
         let world = World::new(MIB);
         let all = world.share.try_take(MIB as u64).unwrap();
         let ((feed_a, mut a), (feed_b, mut b)) = (world.body(), world.body());
-        feed_a.send(begun(10, 10)).unwrap();
+        feed_a.send(begun(MIB / 2, 10)).unwrap();
+        assert_eq!(next(&mut a), None);
         feed_b.send(begun(10, 10)).unwrap();
-        assert_eq!((next(&mut a), next(&mut b)), (None, None));
-        assert!(b.parked.is_empty(), "others wait: it does not even look");
+        assert_eq!((next(&mut b), world.budget.used_bytes()), (Some(Ok(15)), 30), "parked, and small");
         world.clock.advance(PATIENCE);
         assert_eq!(next(&mut a), Some(Err(Code::ResourceExhausted)));
-        drop((a, all));
-        assert_eq!(next(&mut b), Some(Ok(15)), "its turn comes");
+        drop((a, b, all));
+        assert_eq!((world.budget.used_bytes(), world.share.used_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_message_that_is_declared_and_not_sent_gives_way_to_one_that_waits() {
+        let world = World::new(4 * MIB);
+        let ((feed_a, mut a), (feed_b, mut b)) = (world.body(), world.body());
+        feed_a.send(begun(4 * MIB - 5, 11)).unwrap();
+        assert_eq!((next(&mut a), next(&mut a)), (Some(Ok(16)), None));
+        feed_b.send(begun(MIB, MIB)).unwrap();
+        assert_eq!(next(&mut b), None);
+        world.clock.advance(SILENT_WHILE_SHORT);
+        assert_eq!(next(&mut a), Some(Err(Code::ResourceExhausted)));
+        drop(a);
+        assert_eq!(next(&mut b), Some(Ok(5 + MIB)));
     }
 
     #[test]
     fn a_message_of_which_nothing_comes_ends_and_one_that_comes_slowly_does_not() {
         let world = World::new(MIB);
         let (feed, mut body) = world.body();
-        feed.send(begun(100, 0)).unwrap();
+        feed.send(begun(SMALL_BYTES + 1, 0)).unwrap();
         assert_eq!(next(&mut body), Some(Ok(5)));
         for _ in 0..3 {
             assert_eq!(next(&mut body), None);
@@ -370,7 +397,7 @@ mod tests {
         let world = World::new(4 * MIB);
         let mut active = active(&world, 4);
         let (feed, mut late) = world.body();
-        feed.send(begun(10, 10)).unwrap();
+        feed.send(begun(MIB / 2, 10)).unwrap();
         for _ in 0..5 {
             assert_eq!(next(&mut late), None);
             world.clock.advance(TICK);
@@ -378,7 +405,7 @@ mod tests {
         }
         active.pop();
         assert_eq!(next(&mut late), Some(Ok(15)), "its turn comes with the end of another");
-        assert_eq!(world.share.used_bytes(), (3 << 20) + (1 << 10));
+        assert_eq!(world.share.used_bytes(), (3 << 20) + (512 << 10));
     }
 
     #[test]
@@ -406,7 +433,7 @@ mod tests {
         assert_eq!((next(&mut idle), next(&mut idle)), (Some(Ok(5 + MIB)), None));
         world.clock.advance(Duration::from_secs(3_600));
         assert_eq!(next(&mut idle), None);
-        feed_b.send(begun(10, 10)).unwrap();
+        feed_b.send(begun(MIB / 2, 10)).unwrap();
         assert_eq!(next(&mut b), None);
         world.clock.advance(IDLE_WHILE_SHORT);
         assert_eq!(next(&mut idle), Some(Err(Code::ResourceExhausted)));
