@@ -389,7 +389,7 @@ fn a_log_without_producers_is_not_read_whole_to_find_them() {
         world.flush();
     }
     let snapshots = super::recovery::snapshot_offsets(&world.disk, Path::new("d/t-0")).unwrap();
-    assert_eq!(snapshots.len(), 2, "one for every 32 MiB: {snapshots:?}");
+    assert_eq!(snapshots.len(), 2, "one for every 8 MiB, and two are kept: {snapshots:?}");
 }
 
 #[test]
