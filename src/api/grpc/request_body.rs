@@ -21,7 +21,6 @@ use tonic::body::Body;
 use super::message_follower::{MessageFollower, Piece};
 use super::status::status;
 use crate::base::budget::{Budget, Debit};
-use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::base::share::{Portion, Share, Shortage};
 use crate::base::{Error, ErrorKind};
 use crate::env::Clock;
