@@ -238,13 +238,22 @@ impl Journal {
 
     /// Notes durable points, in one write, not synced. Errors: neither this file nor a new one takes them.
     pub fn note(&mut self, points: &[(TopicPartition, DurablePoint)]) -> DiskResult<()> {
-        for (log, point) in points {
-            self.points.insert(*log, *point);
-        }
+        let before: Vec<_> =
+            points.iter().map(|(log, point)| (*log, self.points.insert(*log, *point))).collect();
         let slots: Vec<_> = points.iter().map(|(log, point)| point_slot(*log, point)).collect();
         let Err(error) = self.write(&slots) else { return Ok(()) };
         tracing::error!(%error, "the flush journal can't be written to, going on in a new file");
-        self.move_to_file(self.half_slots.max(half_slots_for(self.points.len())))
+        let moved = self.move_to_file(self.half_slots.max(half_slots_for(self.points.len())));
+        if moved.is_err() {
+            // A log that is noted nowhere must not count as named: its first point is to be synced before its first append.
+            for (log, point) in before.into_iter().rev() {
+                match point {
+                    Some(point) => self.points.insert(log, point),
+                    None => self.points.remove(&log),
+                };
+            }
+        }
+        moved
     }
 
     /// Notes that a log exists no longer.
@@ -612,6 +621,19 @@ mod tests {
         journal.sync().expect("a new file holds");
         let again = Journal::open(powered_off(&disk), &path).expect("opens");
         assert_eq!(again.point(&log(0)), Some(point(2)));
+    }
+
+    #[test]
+    fn what_could_not_be_noted_is_not_known() {
+        let (disk, path) = disk();
+        let mut journal = Journal::open(disk.clone(), &path).expect("opens");
+        journal.note(&[(log(0), point(1))]).expect("writes");
+        disk.fail(Fault::on(OpKind::Write, |_| true, Effect::Io));
+        disk.fail(Fault::on(OpKind::RemoveFile, |_| true, Effect::Io));
+        assert!(journal.note(&[(log(0), point(2)), (log(1), point(3))]).is_err());
+        assert_eq!((journal.point(&log(0)), journal.point(&log(1))), (Some(point(1)), None));
+        journal.note(&[(log(1), point(3))]).expect("writes");
+        assert_eq!(journal.point(&log(1)), Some(point(3)));
     }
 
     #[test]
