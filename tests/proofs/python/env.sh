@@ -31,3 +31,15 @@ elif ! [ -x "$WEIR" ]; then
 elif ! make_python; then
     SKIPPED='the packages of tests/proofs/python/requirements.txt can not be installed from PyPI'
 fi
+
+# run_script NAME SECONDS: runs a script of this folder with the stubs; where that can't be done it says why.
+run_script() {
+    if [ -n "$SKIPPED" ]; then
+        echo "skipped: $SKIPPED"
+        return 0
+    fi
+    make_stubs
+    trap 'rm -rf "$STUBS"' EXIT
+    export WEIR
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$STUBS timeout "$2" "$PYTHON" "$ROOT/tests/proofs/python/$1"
+}
