@@ -107,13 +107,7 @@ impl LogStore {
             log.close();
             return Ok(log);
         }
-        let mut journal = self.committer.journal().lock();
-        journal.note(&[(id, noted)])?;
-        if point.is_none() {
-            // A log that the journal does not name can't be told from one whose point was lost.
-            journal.sync()?;
-        }
-        drop(journal);
+        self.committer.journal().lock().name(id, noted)?;
         Ok(logs.entry(id).or_insert(log).clone())
     }
 

@@ -256,6 +256,21 @@ impl Journal {
         moved
     }
 
+    /// Notes the point of a log that is being opened, durably when the journal did not name the log before: without a name it can't be
+    /// told from a log whose point was lost. Errors: the log is named no more than before.
+    pub fn name(&mut self, log: TopicPartition, point: DurablePoint) -> DiskResult<()> {
+        let is_new = !self.points.contains_key(&log);
+        self.note(&[(log, point)])?;
+        if !is_new {
+            return Ok(());
+        }
+        let synced = self.sync();
+        if synced.is_err() {
+            self.points.remove(&log);
+        }
+        synced
+    }
+
     /// Notes that a log exists no longer.
     pub fn forget(&mut self, log: TopicPartition) -> DiskResult<()> {
         self.points.remove(&log);
@@ -634,6 +649,17 @@ mod tests {
         assert_eq!((journal.point(&log(0)), journal.point(&log(1))), (Some(point(1)), None));
         journal.note(&[(log(1), point(3))]).expect("writes");
         assert_eq!(journal.point(&log(1)), Some(point(3)));
+    }
+
+    #[test]
+    fn a_log_whose_name_could_not_be_synced_is_named_anew() {
+        let (disk, path) = disk();
+        let mut journal = Journal::open(disk.clone(), &path).expect("opens");
+        disk.fail(Fault::on(OpKind::SyncData, |_| true, Effect::LoseSync).times(2));
+        assert!(journal.name(log(0), point(1)).is_err());
+        journal.name(log(0), point(1)).expect("at the second try");
+        let again = Journal::open(powered_off(&disk), &path).expect("opens");
+        assert_eq!(again.point(&log(0)), Some(point(1)));
     }
 
     #[test]
