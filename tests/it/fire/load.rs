@@ -77,9 +77,9 @@ pub(crate) struct Load {
 }
 
 /// What the load was told and has seen, after its end.
-pub(crate) struct Ended {
-    pub(crate) sent: Sent,
-    pub(crate) seen: Vec<Vec<Seen>>,
+struct Ended {
+    sent: Sent,
+    seen: Vec<Vec<Seen>>,
 }
 
 impl Load {
@@ -187,18 +187,19 @@ impl Load {
         }
     }
 
-    /// Waits until the reader has come to the ends, and takes everything apart.
-    pub(crate) async fn end(self, ends: &[i64]) -> Ended {
+    /// Waits until the reader has come to the last record of each partition, and takes everything apart.
+    async fn end(self, log: &[Vec<Found>]) -> Ended {
         let begun = Instant::now();
-        let next = |seen: &Vec<Seen>| match seen.last() {
-            None => 0,
-            Some(Seen::Record(found)) => found.offset + 1,
-            Some(Seen::Setback(to)) => *to,
+        // WHY not its offset alone: a reader that was not told yet of what is gone stands beyond the end.
+        let is_there = |(seen, log): (&Vec<Seen>, &Vec<Found>)| match (seen.last(), log.last()) {
+            (Some(Seen::Record(seen)), Some(last)) => seen == last,
+            (Some(Seen::Setback(to)), _) => *to == log.len() as i64,
+            (seen, last) => seen.is_none() && last.is_none(),
         };
-        let is_behind = |seen: &View| seen.lock().iter().zip(ends).any(|(seen, end)| next(seen) < *end);
-        while is_behind(&self.seen) {
+        while !self.seen.lock().iter().zip(log).all(is_there) {
             assert!(!self.reader.is_finished(), "the reader ended: {:?}", self.reader.await);
-            assert!(begun.elapsed() < CATCH_UP_WAIT, "the reader does not come to the ends {ends:?}");
+            let last: Vec<Option<&Found>> = log.iter().map(|log| log.last()).collect();
+            assert!(begun.elapsed() < CATCH_UP_WAIT, "the reader does not come to the ends {last:?}");
             sleep(BREATH).await;
         }
         self.reader.abort();
@@ -212,8 +213,8 @@ impl Load {
         let (address, allowed) = (self.address.clone(), self.kind.allowed(lost_end));
         let client = Client::connect(&address).await.unwrap();
         let ends = ends(&client, TOPIC).await.unwrap();
-        let ended = self.end(&ends).await;
         let log = read_back(&address, &ends).await;
+        let ended = self.end(&log).await;
         let mut findings = ended.sent.check(&log, allowed);
         findings.extend(compare(&ended.seen, &log, allowed));
         let setbacks = ended.seen.iter().flatten().filter(|seen| matches!(seen, Seen::Setback(_))).count();
@@ -350,7 +351,7 @@ async fn read(address: String, seen: View) -> String {
 }
 
 /// Everything from the start to `ends`, read anew.
-pub(crate) async fn read_back(address: &str, ends: &[i64]) -> Vec<Vec<Found>> {
+async fn read_back(address: &str, ends: &[i64]) -> Vec<Vec<Found>> {
     let client = Client::connect(address).await.unwrap();
     let mut consumer = client.consumer().topic(TOPIC).start(Start::Beginning).build().await.unwrap();
     let mut log = vec![Vec::new(); PARTITIONS as usize];
