@@ -241,6 +241,11 @@ impl Consumer {
             return;
         }
         cursor.stopped = true;
+        if error.kind == ErrorKind::Diverged {
+            let fact = |name| error.metadata.get(name)?.parse::<i64>().ok();
+            let epoch = fact("epoch").and_then(|epoch| i32::try_from(epoch).ok());
+            cursor.epoch_end = epoch.zip(fact("end"));
+        }
         if is_outdated(error.kind) {
             self.parts.metadata.forget(&cursor.topic);
         }

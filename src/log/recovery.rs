@@ -522,9 +522,9 @@ impl Recovery<'_> {
             }
         }
         let last_epoch = end.epochs.last().map_or(NO_EPOCH, |last| last.0);
+        let first = segments.first().map_or(0, |segment| segment.base_offset());
         if self.epochs.is_none() || epochs.last_epoch() < last_epoch {
             epochs = EpochCache::default();
-            let first = segments.first().map_or(0, |segment| segment.base_offset());
             self.each_header(segments, first, log_end, |header| {
                 epochs.begin(header.leader_epoch, header.base_offset);
             })?;
@@ -532,7 +532,9 @@ impl Recovery<'_> {
         epochs.begin(self.spec.leader_epoch, log_end);
         if self.epochs.as_ref() != Some(&epochs) {
             let path = self.folder.join(EPOCHS_FILE);
-            checkpoint::write_unsynced(self.shared.disk(), &path, EPOCHS_KIND, &epochs.encode())?;
+            // WHY synced: lost in a second crash, it would be made again from every batch header of the log.
+            let write = if first < log_end { checkpoint::write } else { checkpoint::write_unsynced };
+            write(self.shared.disk(), &path, EPOCHS_KIND, &epochs.encode())?;
         }
         Ok(epochs)
     }

@@ -686,6 +686,21 @@ fn a_segment_of_other_epochs_put_in_place_after_a_clean_stop_is_taken_as_it_is()
 }
 
 #[test]
+fn a_power_cut_soon_after_a_restart_does_not_cost_a_read_of_the_whole_log() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 20);
+    world.flush();
+    let again = world.killed(&small_segments(), 1);
+    append_numbered(&again, 5);
+    again.flush();
+    let disk = again.disk.crash(|_| false, None);
+    disk.fail(Fault::on(OpKind::Read, ends_with("00000000000000000000.log"), Effect::Io).times(u32::MAX));
+    let third = open(&disk, &again.clock, &small_segments(), 2);
+    assert_eq!(third.log.end_of_epoch(0), (0, 20));
+    assert_eq!(third.log.end_of_epoch(1), (1, 25));
+}
+
+#[test]
 fn a_large_damaged_range_is_told_without_reading_it() {
     let config = TopicConfig { segment_bytes: 64 << 20, ..TopicConfig::default() };
     let world = fresh(&config);

@@ -24,6 +24,8 @@ pub(super) struct Cursor {
     pub(super) read_offset: Offset,
     /// Epoch of the record before `read_offset`, if that was read.
     pub(super) leader_epoch: Option<LeaderEpoch>,
+    /// Where an epoch ends that this reader read beyond, as the broker told it.
+    pub(super) epoch_end: Option<(LeaderEpoch, Offset)>,
     /// Failed for good; a seek starts it again.
     pub(super) stopped: bool,
     /// Where bytes did not pass their check last time.
@@ -42,15 +44,19 @@ impl Cursor {
             position: offset,
             read_offset: offset,
             leader_epoch: None,
+            epoch_end: None,
             stopped: false,
             doubted_offset: None,
             failures: 0,
         }
     }
 
-    /// Goes to `offset`, whatever happened before.
+    /// Goes to `offset`, whatever happened before. At the end of an epoch as the broker told it, what lies below is known to be of
+    /// that epoch, so that a further loss is noticed before anything is read.
     pub(super) fn seek(&mut self, offset: Offset) {
+        let told = self.epoch_end.filter(|(_, end)| *end == offset);
         *self = Self::new(self.topic.clone(), self.topic_id, self.partition, offset);
+        self.leader_epoch = told.map(|(epoch, _)| epoch);
     }
 
     /// What to ask the broker for.
@@ -223,5 +229,11 @@ mod tests {
             (cursor.position, cursor.read_offset, cursor.leader_epoch, cursor.stopped),
             (2, 2, None, false)
         );
+        cursor.epoch_end = Some((4, 3));
+        cursor.seek(3);
+        assert_eq!((cursor.request().offset, cursor.request().leader_epoch), (3, Some(4)), "as it was told");
+        cursor.epoch_end = Some((4, 3));
+        cursor.seek(2);
+        assert_eq!(cursor.request().leader_epoch, None);
     }
 }

@@ -78,6 +78,13 @@ fn hold_records(log: &PartitionLog, records: &[Record], told: &Told) -> Result<(
             return Err(format!("epoch {epoch} offset {offset} names two records"));
         }
     }
+    for pair in records.windows(2).filter(|pair| pair[0].1 != pair[1].1) {
+        let (epoch, end) = (pair[0].1, pair[1].0);
+        let known = log.end_of_epoch(epoch);
+        if known != (epoch, end) {
+            return Err(format!("epoch {epoch} ends at {end}, readers of it are told {known:?}"));
+        }
+    }
     let end = log.offsets().log_end;
     if end < told.shown {
         return Err(format!("offset {end} would be used again, {} was shown", told.shown));
