@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::Global;
 use super::exit::Failure;
+use super::global::Global;
 use crate::base::Timestamp;
 use crate::client::Client;
 use crate::env::{Clock, RealClock};

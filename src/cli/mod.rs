@@ -1,7 +1,7 @@
 //! The `weir` command.
 //!
 //! Data goes to stdout, everything for the eye to stderr. Exit codes: 0 done, 1 an item failed, 2 usage, 3 unreachable or
-//! timed out, 130 Ctrl-C; `serve` and `demo` exit 0 after a clean stop by Ctrl-C. Reading order: [`args`] (the tree),
+//! timed out, 130 Ctrl-C; `serve` and `demo` exit 0 after a clean stop by Ctrl-C. Reading order: [`args`] (the tree), [`global`],
 //! [`offset`], [`mod@format`], [`json`] (pure), [`run`], then the commands. Only [`serve`] starts a broker; [`context`] names the
 //! clock.
 
@@ -11,6 +11,7 @@ pub mod context;
 pub mod demo;
 pub mod exit;
 pub mod format;
+pub mod global;
 pub mod json;
 pub mod latency;
 pub mod machine;

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::args::{Cli, Color, Command, Global};
+use super::args::{Cli, Command};
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::global::{Color, Global};
 use super::output::print_error;
 use super::{consume, demo, produce, serve, topic};
 

@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal as on_signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::args::Global;
 use super::exit::{Exit, Failure};
+use super::global::Global;
 use super::machine::this_machine;
 use super::output::{count, print, print_document, print_error};
 use crate::api::listener::{Serving, serve};

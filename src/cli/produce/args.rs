@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::key_value;
+use crate::cli::global::key_value;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::args::key_value;
+use crate::cli::global::key_value;
 
 const EXAMPLES: &str = "\
 Examples:
