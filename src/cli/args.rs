@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use super::consume::ConsumeArgs;
 use super::demo::DemoArgs;
 use super::global::Global;
+use super::log::LogArgs;
 use super::produce::ProduceArgs;
 use super::serve::ServeArgs;
 use super::topic::TopicArgs;
@@ -46,6 +47,8 @@ pub enum Command {
     /// Read records
     #[command(visible_alias = "c")]
     Consume(ConsumeArgs),
+    /// Look at stored logs, without a broker
+    Log(LogArgs),
 }
 
 #[cfg(test)]

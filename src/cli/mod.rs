@@ -14,6 +14,7 @@ pub mod format;
 pub mod global;
 pub mod json;
 pub mod latency;
+pub mod log;
 pub mod machine;
 pub mod offset;
 pub mod output;

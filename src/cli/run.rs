@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
 use super::output::print_error;
-use super::{consume, demo, produce, serve, topic};
+use super::{consume, demo, log, produce, serve, topic};
 
 /// Parses the arguments of the process and runs the command. Prints its own errors.
 pub fn main() -> ExitCode {
@@ -29,10 +29,13 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         return serve::run(&cli.global, &args);
     }
     start_log(&cli.global);
-    let runtime = runtime()?;
     let context = Context::new(cli.global);
+    if let Command::Log(args) = &cli.command {
+        return log::run(&context, args);
+    }
+    let runtime = runtime()?;
     let end = match cli.command {
-        Command::Serve(_) => unreachable!("handled above"),
+        Command::Serve(_) | Command::Log(_) => unreachable!("handled above"),
         Command::Demo(args) => runtime.block_on(demo::run(&context, &args)),
         Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
         Command::Produce(args) => runtime.block_on(until_interrupted(produce::run(&context, &args))),

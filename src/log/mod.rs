@@ -26,6 +26,7 @@ pub mod retention;
 pub mod segment;
 mod shared;
 pub mod store;
+pub mod verify;
 
 pub use errors::{AppendError, OpenError, ReadError};
 pub use inbox::{Appended, Ticket};

@@ -21,7 +21,8 @@ use crate::env::disk::DiskResult;
 use crate::env::files::FileCache;
 use crate::env::{DiskError, Env, OpKind, threads};
 
-const JOURNAL_FILE: &str = "flush-journal";
+/// Name of the flush journal in a data directory.
+pub const JOURNAL_FILE: &str = "flush-journal";
 
 /// Bounds of a store.
 #[derive(Clone, Debug)]

@@ -17,11 +17,11 @@ use crate::record::builder::{NewRecord, ProducerFields};
 use crate::record::validate::Rules;
 use crate::record::{BatchBuilder, Codec, RecordBatch, ValidBatch};
 
-const ID: TopicPartition = TopicPartition { topic_id: TopicId([9; 16]), partition: 0 };
+pub(super) const ID: TopicPartition = TopicPartition { topic_id: TopicId([9; 16]), partition: 0 };
 const START_MS: i64 = 1_700_000_000_000;
 
-struct World {
-    disk: SimDisk,
+pub(super) struct World {
+    pub(super) disk: SimDisk,
     clock: SimClock,
     store: Arc<LogStore>,
     log: Arc<PartitionLog>,
@@ -52,7 +52,7 @@ fn open_with_reserve(
     World { disk: disk.clone(), clock: clock.clone(), store, log }
 }
 
-fn fresh(config: &TopicConfig) -> World {
+pub(super) fn fresh(config: &TopicConfig) -> World {
     let disk = SimDisk::new(SimOptions { block_bytes: 64, sector_bytes: 16, ..SimOptions::default() });
     disk.create_dir(Path::new("d")).unwrap();
     disk.create_dir(Path::new("d/t-0")).unwrap();
@@ -78,7 +78,7 @@ impl World {
         self.log.append(batch(values, producer, timestamp)).peek().expect("the caller drains")
     }
 
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         self.store.committer().round(true);
     }
 
@@ -130,14 +130,14 @@ fn expect(range: std::ops::Range<Offset>) -> Vec<(Offset, String)> {
     range.map(|offset| (offset, format!("v{offset}"))).collect()
 }
 
-fn append_numbered(world: &World, count: Offset) {
+pub(super) fn append_numbered(world: &World, count: Offset) {
     for _ in 0..count {
         let value = format!("v{}", world.log.offsets().log_end);
         world.append(&[&value]).unwrap();
     }
 }
 
-fn small_segments() -> TopicConfig {
+pub(super) fn small_segments() -> TopicConfig {
     TopicConfig { segment_bytes: 300, ..TopicConfig::default() }
 }
 

@@ -37,6 +37,7 @@ const NOT_STORED: &[&str] = &[
     "NAMES_BEFORE",
     "NAMES_SHOWN_MAX",
     "NOWHERE",
+    "OPEN_FILES",
     "PAGE_BYTES",
     "REPLAY_BYTES",
     "ROOM_KEPT",

@@ -27,6 +27,7 @@ pub(crate) const EXTRA: &[(&str, &[&str])] = &[
     ("src/cli/context.rs", &["env"]),
     ("src/cli/serve.rs", &["env", "broker", "api"]),
     ("src/cli/demo.rs", &["env", "broker", "api"]),
+    ("src/cli/log.rs", &["env", "log", "record"]),
 ];
 
 /// A word of code, alone or before a `_`, and the files or folders that may hold it.

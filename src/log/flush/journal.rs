@@ -149,6 +149,29 @@ struct Loaded {
     half: Option<u32>,
 }
 
+/// What a journal says of all logs, for one who only looks.
+#[derive(Clone, Debug)]
+pub struct Points(HashMap<TopicPartition, DurablePoint>);
+
+impl Points {
+    /// Reads the journal at `path`; one that is missing or damaged says nothing of any log.
+    ///
+    /// Errors: the disk refuses it.
+    pub fn read(disk: &dyn Disk, path: &Path) -> DiskResult<Self> {
+        Ok(Self(load(disk, path)?.points))
+    }
+
+    /// Of a folder that no journal belongs to.
+    pub fn unknown() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// How far a log is durable; `None` when nothing says so.
+    pub fn of(&self, log: &TopicPartition) -> Option<DurablePoint> {
+        self.0.get(log).copied()
+    }
+}
+
 /// The open journal.
 pub struct Journal {
     disk: Arc<dyn Disk>,

@@ -80,6 +80,11 @@ impl TimeIndex {
         Ok(Some(Self { side, base_offset: segment.base_offset, entries }))
     }
 
+    /// Number of entries.
+    pub fn entry_count(&self) -> u64 {
+        self.entries.read().written as u64
+    }
+
     /// The file, for syncing.
     pub fn file(&self) -> &CachedFile {
         self.side.file()

@@ -1,0 +1,235 @@
+//! `weir log inspect`.
+
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::args::InspectArgs;
+use super::path::{Place, failed, log_files};
+use crate::base::limits::DECOMPRESSED_BYTES_MAX;
+use crate::base::size::print_bytes;
+use crate::base::{BytePosition, Offset};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::format::{Format, Target};
+use crate::cli::json;
+use crate::cli::output::{count, print_error, thousands};
+use crate::client::{ConsumerRecord, TimestampType};
+use crate::env::Disk;
+use crate::env::disk::OpenMode;
+use crate::log::folder;
+use crate::log::segment::file::file_name;
+use crate::log::verify::{SegmentFiles, SegmentReport, Step, verify_segment, walk};
+use crate::record::{BatchHeader, RecordBatch, batch};
+
+/// A record as text: offset, time, key and value.
+const RECORD_FORMAT: &str = "%o  %D  %k  %v\n";
+
+const COLUMNS: &str = "BASE-OFFSET   COUNT      BYTES         POS  CODEC   CRC32C    PRODUCER      EPOCH:SEQ  LEADER-EPOCH  MAX-TIMESTAMP";
+
+/// A place in the output and what is wanted there.
+struct Printer<'a> {
+    args: &'a InspectArgs,
+    json: bool,
+    format: Format,
+    target: Target,
+    out: BufWriter<io::StdoutLock<'static>>,
+    damage: usize,
+}
+
+/// Prints the batches or records of log files.
+pub(super) fn run(context: &Context, disk: &Arc<dyn Disk>, args: &InspectArgs) -> Result<Exit, Failure> {
+    let format = Format::parse(RECORD_FORMAT).expect("it is a format");
+    let out = BufWriter::new(io::stdout().lock());
+    let mut printer =
+        Printer { args, json: context.global.json, format, target: Target::stdout(), out, damage: 0 };
+    for path in &args.paths {
+        match Place::find(disk, path)? {
+            Place::Segment { folder, base_offset } => printer.segment(disk, &folder, base_offset)?,
+            Place::Partition(folder) => printer.partition(disk, &folder)?,
+            Place::DataDir(path, _) => {
+                let shown = path.display();
+                return Err(Failure::usage(format!(
+                    "'{shown}' is a data directory; name one of its partitions, such as {shown}/orders-0"
+                )));
+            }
+        }
+    }
+    printer.out.flush().map_err(|error| Failure::stdout(&error))?;
+    Ok(if printer.damage > 0 { Exit::Failed } else { Exit::Done })
+}
+
+impl Printer<'_> {
+    fn partition(&mut self, disk: &Arc<dyn Disk>, folder: &Path) -> Result<(), Failure> {
+        let bases = log_files(disk, folder)?;
+        for (at, base_offset) in bases.iter().enumerate() {
+            // Where the next one begins at or below it, there is nothing to show here.
+            if bases.get(at + 1).is_none_or(|next| *next > self.args.from) {
+                self.segment(disk, folder, *base_offset)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, disk: &Arc<dyn Disk>, folder: &Path, base_offset: Offset) -> Result<(), Failure> {
+        let path = folder.join(file_name(base_offset, "log"));
+        if !self.json {
+            let log = folder::read_meta(&**disk, folder).ok().map(|meta| meta.id);
+            let files = SegmentFiles { folder: folder.to_owned(), base_offset, log };
+            let report = verify_segment(disk, &files, &mut |_| {}).map_err(failed)?;
+            self.write(&summary(&path, &report, log.is_some()))?;
+            if !self.args.records {
+                self.write(&format!("{COLUMNS}\n"))?;
+            }
+        }
+        let file = disk.open(&path, OpenMode::Read).map_err(failed)?;
+        let len = file.len().map_err(failed)?;
+        let mut ended = Ok(());
+        walk(&*file, base_offset, len, |step| {
+            ended = self.step(&path, step);
+            if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .map_err(failed)?;
+        ended
+    }
+
+    fn step(&mut self, path: &Path, step: Step<'_>) -> Result<(), Failure> {
+        match step {
+            Step::Batch { header, .. } if header.last_offset() < self.args.from => Ok(()),
+            Step::Batch { bytes, .. } if self.args.records => self.records(path, bytes),
+            Step::Batch { header, position, .. } if self.json => {
+                self.write(&format!("{}\n", batch_json(path, &header, position)))
+            }
+            Step::Batch { header, position, .. } => self.write(&batch_line(&header, position)),
+            Step::Damage { span, what } => {
+                self.damage += 1;
+                self.out.flush().map_err(|error| Failure::stdout(&error))?;
+                let (shown, from, to) =
+                    (path.display(), thousands(span.start as i64), thousands(span.end as i64 - 1));
+                print_error(&format!("{shown}: no batch in bytes {from} to {to}: {what}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn records(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let told = |error| Failure::failed(format!("{}: {error}", path.display()));
+        let batch = RecordBatch::parse(Bytes::copy_from_slice(bytes)).map_err(told)?;
+        let records = batch.records(DECOMPRESSED_BYTES_MAX).map_err(told)?;
+        let (topic, partition) = topic_of(path);
+        for record in &records {
+            let record = record.map_err(told)?;
+            if record.offset < self.args.from {
+                continue;
+            }
+            let slice = |part: Option<&[u8]>| part.map(|part| records.slice_ref(part));
+            let is_append_time = batch.header().is_append_time();
+            let record = ConsumerRecord {
+                topic: topic.clone(),
+                partition,
+                offset: record.offset,
+                timestamp: record.timestamp,
+                timestamp_type: if is_append_time { TimestampType::Append } else { TimestampType::Create },
+                leader_epoch: batch.header().leader_epoch,
+                key: slice(record.key),
+                value: slice(record.value),
+                headers: record.headers.map(|(key, value)| (key.to_owned(), slice(value))).collect(),
+            };
+            let mut line = Vec::new();
+            match self.json {
+                true => json::write_line(&record, &mut line),
+                false => self.format.write(&record, self.target, &mut line),
+            }
+            self.out.write_all(&line).map_err(|error| Failure::stdout(&error))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
+    }
+}
+
+/// Topic and partition as the name of the folder tells them.
+fn topic_of(path: &Path) -> (Arc<str>, i32) {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    let name = folder.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("");
+    match name.rsplit_once('-').map(|(topic, partition)| (topic, partition.parse())) {
+        Some((topic, Ok(partition))) => (Arc::from(topic), partition),
+        _ => (Arc::from(name), 0),
+    }
+}
+
+fn summary(path: &Path, report: &SegmentReport, has_side_files: bool) -> String {
+    let batches = if report.batches == 1 { "batch" } else { "batches" };
+    let state = if report.is_sealed { "sealed" } else { "open" };
+    let wrong = match (report.findings.len(), has_side_files) {
+        (0, true) => "nothing wrong".to_owned(),
+        (0, false) => "nothing wrong, indexes not looked at (no partition.meta)".to_owned(),
+        (wrong, _) => format!("{} (see weir log verify)", count(wrong as i64, "finding")),
+    };
+    format!(
+        "{}: {}, offsets {} to {}, {}, {}, {state}, {wrong}\n",
+        path.display(),
+        print_bytes(report.bytes),
+        thousands(report.base_offset),
+        thousands(report.end_offset),
+        format_args!("{} {batches}", thousands(report.batches as i64)),
+        count(report.records as i64, "record"),
+    )
+}
+
+fn codec(header: &BatchHeader) -> String {
+    batch::codec_of(header).map_or_else(|error| error.to_string(), |codec| codec.name().to_owned())
+}
+
+fn batch_line(header: &BatchHeader, position: BytePosition) -> String {
+    let (producer, sequence) = if header.has_producer() {
+        (header.producer_id.to_string(), format!("{}:{}", header.producer_epoch, header.base_sequence))
+    } else {
+        ("-".to_owned(), "-".to_owned())
+    };
+    format!(
+        "{:>11}  {:>6}  {:>9}  {:>10}  {:<6}  {:08x}  {producer:>8}  {sequence:>13}  {:>12}  {}\n",
+        header.base_offset,
+        header.record_count,
+        header.total_bytes().unwrap_or_default(),
+        position,
+        codec(header),
+        header.crc,
+        header.leader_epoch,
+        time(header.max_timestamp),
+    )
+}
+
+/// In UTC to the millisecond.
+fn time(ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(time) if ms >= 0 => format!("{time:.3}"),
+        _ => ms.to_string(),
+    }
+}
+
+fn batch_json(path: &Path, header: &BatchHeader, position: BytePosition) -> Value {
+    json!({
+        "path": path.display().to_string(),
+        "base_offset": header.base_offset,
+        "last_offset": header.last_offset(),
+        "records": header.record_count,
+        "position": position,
+        "bytes": header.total_bytes(),
+        "codec": codec(header),
+        "crc32c": format!("{:08x}", header.crc),
+        "leader_epoch": header.leader_epoch,
+        "producer_id": header.producer_id,
+        "producer_epoch": header.producer_epoch,
+        "base_sequence": header.base_sequence,
+        "timestamp_type": if header.is_append_time() { "append" } else { "create" },
+        "base_timestamp": header.base_timestamp,
+        "max_timestamp": header.max_timestamp,
+    })
+}

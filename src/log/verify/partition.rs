@@ -1,0 +1,180 @@
+//! The folder of a partition: its segments one after the other, and the checkpoints beside them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::segment::{Finding, SegmentFiles, SegmentReport, Severity, base_offset_of, verify_segment};
+use crate::base::Offset;
+use crate::env::Disk;
+use crate::env::disk::{DiskResult, EntryKind};
+use crate::log::epoch_cache::EpochCache;
+use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
+use crate::log::flush::journal::Points;
+use crate::log::folder::{self, META_FILE, PartitionMeta};
+use crate::log::producer_state::ProducerState;
+use crate::log::recovery::{EPOCHS_FILE, EPOCHS_KIND, SNAPSHOT_KIND};
+use crate::log::segment::file::file_name;
+
+/// What a look at a partition's folder gave.
+#[derive(Clone, Debug)]
+pub struct PartitionReport {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its segments, by base offset.
+    pub segments: Vec<SegmentReport>,
+    /// What is wrong beside what the segments tell.
+    pub findings: Vec<Finding>,
+    /// Files that recoveries set aside.
+    pub set_aside: Vec<PathBuf>,
+}
+
+impl PartitionReport {
+    /// Everything that is wrong, segment by segment.
+    pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.segments.iter().flat_map(|segment| &segment.findings).chain(&self.findings)
+    }
+}
+
+/// Looks at everything in a partition's folder. `points` is what the flush journal says: what lies above the durable point of the log
+/// and leads to no sound batch is torn, not damaged. `progress` is told the bytes of each step.
+///
+/// Cost and errors: those of [`verify_segment`] for each segment.
+pub fn verify_partition(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    points: &Points,
+    progress: &mut dyn FnMut(u64),
+) -> DiskResult<PartitionReport> {
+    let mut report = PartitionReport {
+        folder: folder.to_owned(),
+        segments: Vec::new(),
+        findings: Vec::new(),
+        set_aside: Vec::new(),
+    };
+    let meta = report.check_meta(disk)?;
+    let mut bases: Vec<Offset> = Vec::new();
+    for entry in disk.list(folder)?.iter().filter(|entry| entry.kind == EntryKind::File) {
+        let path = folder.join(&entry.name);
+        bases.extend(base_offset_of(&path));
+        if entry.name.contains(".cut-") {
+            report.set_aside.push(path);
+        } else if entry.name == EPOCHS_FILE {
+            report.check_checkpoint(disk, path, EPOCHS_KIND, |body| EpochCache::decode(body).is_some())?;
+        } else if entry.name.ends_with(".snapshot") {
+            let is_true = |body: &[u8]| ProducerState::decode(body).is_some();
+            report.check_checkpoint(disk, path, SNAPSHOT_KIND, is_true)?;
+        }
+    }
+    bases.sort_unstable();
+    for base_offset in bases {
+        let files = SegmentFiles { folder: folder.to_owned(), base_offset, log: meta.map(|meta| meta.id) };
+        report.segments.push(verify_segment(disk, &files, progress)?);
+    }
+    if meta.is_some() {
+        report.check_seals();
+    }
+    report.check_sequence();
+    if let Some(meta) = meta {
+        report.hold_against_journal(points, meta);
+    }
+    Ok(report)
+}
+
+impl PartitionReport {
+    fn check_meta(&mut self, disk: &Arc<dyn Disk>) -> DiskResult<Option<PartitionMeta>> {
+        match folder::read_meta(&**disk, &self.folder) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(CheckpointError::Disk(error)) => Err(error),
+            Err(error) => {
+                let path = self.folder.join(META_FILE);
+                let what = format!("{error}; the partition stays offline until the file is put back");
+                self.findings.push(whole_file(path, Severity::Damaged, what));
+                Ok(None)
+            }
+        }
+    }
+
+    fn check_checkpoint(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        path: PathBuf,
+        kind: FileKind,
+        is_true: impl Fn(&[u8]) -> bool,
+    ) -> DiskResult<()> {
+        let what = match checkpoint::read(&**disk, &path, kind) {
+            Ok(body) if is_true(&body) => return Ok(()),
+            Err(CheckpointError::Disk(error)) => return Err(error),
+            Err(CheckpointError::Missing) => return Ok(()),
+            Ok(_) => "its entries can't be true; it is made again from the log".to_owned(),
+            Err(error) => format!("{error}; it is made again from the log"),
+        };
+        self.findings.push(whole_file(path, Severity::Rebuilt, what));
+        Ok(())
+    }
+
+    /// All segments but the last are sealed, sooner or later.
+    fn check_seals(&mut self) {
+        let Some((_, before)) = self.segments.split_last_mut() else { return };
+        for segment in before.iter_mut().filter(|segment| !segment.is_sealed && segment.findings.is_empty()) {
+            let path = self.folder.join(file_name(segment.base_offset, "index"));
+            let what = "it is not sealed, so it is made again from the log".to_owned();
+            segment.findings.push(whole_file(path, Severity::Rebuilt, what));
+        }
+    }
+
+    /// A segment begins where the one before ends.
+    fn check_sequence(&mut self) {
+        for pair in self.segments.windows(2) {
+            let (before, next) = (&pair[0], &pair[1]);
+            let is_open_end = before.findings.iter().any(|found| matches!(found.offsets, Some((_, None))));
+            if before.end_offset == next.base_offset || is_open_end {
+                continue;
+            }
+            let name = file_name(next.base_offset, "log");
+            self.findings.push(Finding {
+                path: self.folder.join(name),
+                severity: Severity::Damaged,
+                bytes: None,
+                offsets: Some((
+                    before.end_offset.min(next.base_offset),
+                    Some(before.end_offset.max(next.base_offset)),
+                )),
+                what: format!(
+                    "the segment begins at offset {}, the one before it ends at {}",
+                    next.base_offset, before.end_offset
+                ),
+            });
+        }
+    }
+
+    /// What is behind the last sound batch and above the durable point was being written. What lies below it must be there.
+    fn hold_against_journal(&mut self, points: &Points, meta: PartitionMeta) {
+        let Some(point) = points.of(&meta.id) else { return };
+        let there = self.segments.iter().find(|segment| segment.base_offset == point.segment_base);
+        let (bytes, end) =
+            there.map_or((0, point.segment_base), |segment| (segment.bytes, segment.end_offset));
+        if bytes < point.position {
+            let path = self.folder.join(file_name(point.segment_base, "log"));
+            let what = format!("the file has {bytes} bytes, {} of it were durable", point.position);
+            let offsets = Some((end, Some(point.flushed)));
+            self.findings.push(Finding { offsets, ..whole_file(path, Severity::Damaged, what) });
+        }
+        for segment in self.segments.iter_mut().rev() {
+            let durable = match segment.base_offset.cmp(&point.segment_base) {
+                std::cmp::Ordering::Less => break,
+                std::cmp::Ordering::Equal => point.position,
+                std::cmp::Ordering::Greater => 0,
+            };
+            for finding in &mut segment.findings {
+                let is_end = matches!(finding.offsets, Some((_, None)));
+                if is_end && finding.bytes.is_some_and(|(from, _)| from >= durable) {
+                    finding.severity = Severity::Torn;
+                }
+            }
+        }
+    }
+}
+
+fn whole_file(path: PathBuf, severity: Severity, what: String) -> Finding {
+    Finding { path, severity, bytes: None, offsets: None, what }
+}
