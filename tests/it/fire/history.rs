@@ -1,6 +1,6 @@
 //! What was sent, what became of it, and whether a log agrees with that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Where a record comes from. Numbers count from 0 for each producer and partition.
@@ -58,6 +58,7 @@ pub(crate) enum Wrong {
     Gap,
     Epoch,
     Reader,
+    UsedAgain,
 }
 
 /// Everything wrong that was found, each with a sentence.
@@ -98,15 +99,15 @@ impl Sent {
         self.count(|fate| matches!(fate, Fate::Stored(..)))
     }
 
-    /// The records that were acknowledged with their offsets.
-    pub(crate) fn stored(&self) -> Vec<(Origin, i64)> {
+    /// The records that were acknowledged, with offset and epoch as their producers were told.
+    pub(crate) fn stored(&self) -> Vec<(Origin, i64, i32)> {
         let of_one = |(place, fates): (&(u32, i32), &Vec<Fate>)| {
             let (producer, partition) = *place;
             let numbered = (0..).zip(fates.clone());
             numbered
                 .filter_map(move |(number, fate)| match fate {
-                    Fate::Stored(offset, _) if offset >= 0 => {
-                        Some((Origin { producer, partition, number }, offset))
+                    Fate::Stored(offset, epoch) if offset >= 0 => {
+                        Some((Origin { producer, partition, number }, offset, epoch))
                     }
                     _ => None,
                 })
@@ -155,9 +156,37 @@ impl Sent {
     }
 
     fn knows(&self, origin: Origin, partition: usize) -> bool {
-        let fates = self.0.get(&(origin.producer, origin.partition));
-        origin.partition == partition as i32
-            && fates.is_some_and(|fates| (origin.number as usize) < fates.len())
+        origin.partition == partition as i32 && self.fate(origin).is_some()
+    }
+
+    fn fate(&self, origin: Origin) -> Option<Fate> {
+        self.0.get(&(origin.producer, origin.partition))?.get(origin.number as usize).copied()
+    }
+
+    /// What is wrong with what was shown at any time, be it there in the end or not: nothing that was refused is ever read, and an
+    /// offset of an epoch names one record for ever.
+    pub(crate) fn check_shown(&self, seen: &[Vec<Seen>]) -> Findings {
+        let mut findings = Findings::new();
+        let mut named: BTreeMap<_, Origin> = BTreeMap::new();
+        for (origin, offset, epoch) in self.stored() {
+            name(&mut named, (origin.partition, epoch, offset), origin, &mut findings);
+        }
+        for (partition, found) in (0..).zip(seen).flat_map(|(partition, seen)| records_of(partition, seen)) {
+            let place = format!("partition {partition}, offset {}, at some time", found.offset);
+            match found.origin {
+                Some(origin) if !self.knows(origin, partition as usize) => {
+                    findings.push((Wrong::Unknown, format!("{place}: nobody sent {origin:?} here")));
+                }
+                Some(origin) => {
+                    if self.fate(origin) == Some(Fate::NotWritten) {
+                        findings.push((Wrong::NotWritten, format!("{place}: {origin:?} was refused")));
+                    }
+                    name(&mut named, (partition, found.epoch, found.offset), origin, &mut findings);
+                }
+                None => findings.push((Wrong::Changed, format!("{place}: not a record that anybody makes"))),
+            }
+        }
+        findings
     }
 
     fn check_fates(&self, log: &[Vec<Found>], places: &Places, allowed: Allowed, findings: &mut Findings) {
@@ -217,6 +246,36 @@ pub(crate) enum Seen {
     Record(Found),
     /// An error that says that what was given from this offset on is gone.
     Setback(i64),
+}
+
+/// The records that a reader was given of a partition.
+pub(crate) fn records_of(partition: i32, seen: &[Seen]) -> impl Iterator<Item = (i32, Found)> {
+    seen.iter().filter_map(move |seen| match seen {
+        Seen::Record(found) => Some((partition, *found)),
+        Seen::Setback(_) => None,
+    })
+}
+
+/// Notes which record a place, that is partition, epoch and offset, was said to hold.
+fn name(
+    named: &mut BTreeMap<(i32, i32, i64), Origin>,
+    place: (i32, i32, i64),
+    origin: Origin,
+    findings: &mut Findings,
+) {
+    let before = *named.entry(place).or_insert(origin);
+    if before != origin {
+        let (partition, epoch, offset) = place;
+        let text =
+            format!("partition {partition}, epoch {epoch}, offset {offset}: {before:?} and {origin:?}");
+        findings.push((Wrong::UsedAgain, text));
+    }
+}
+
+/// How many records are there once more than they were sent.
+pub(crate) fn duplicates(log: &[Vec<Found>]) -> usize {
+    let all = || log.iter().flatten().filter_map(|found| found.origin);
+    all().count() - all().collect::<BTreeSet<_>>().len()
 }
 
 /// Whether somebody who read all the time knows in the end what is there, and was told of everything that went.
@@ -357,6 +416,29 @@ mod tests {
         sent.set(Origin { producer: 7, partition: 0, number: 3 }, Fate::NotWritten);
         assert_eq!(sent.check(&log(&[0, 1, 2]), Allowed::NOTHING), []);
         assert_eq!(sent.check(&log(&[0, 1, 2, 3]), Allowed::NOTHING)[0].0, Wrong::NotWritten);
+    }
+
+    #[test]
+    fn what_was_shown_for_a_while_counts_as_well() {
+        let seen = |numbers: &[u32]| {
+            log(numbers)
+                .iter()
+                .map(|log| log.iter().copied().map(Seen::Record).collect())
+                .collect::<Vec<Vec<_>>>()
+        };
+        let mut sent = sent();
+        assert_eq!(sent.check_shown(&seen(&[0, 1, 2, 3])), []);
+        sent.set(Origin { producer: 7, partition: 0, number: 3 }, Fate::NotWritten);
+        assert_eq!(sent.check_shown(&seen(&[0, 1, 2])), []);
+        assert_eq!(sent.check_shown(&seen(&[0, 1, 2, 3]))[0].0, Wrong::NotWritten);
+        assert_eq!(sent.check_shown(&seen(&[0, 1, 1]))[0].0, Wrong::UsedAgain, "2 was acknowledged there");
+        assert_eq!(sent.check_shown(&seen(&[0, 1, 2, 9]))[0].0, Wrong::Unknown);
+    }
+
+    #[test]
+    fn duplicates_are_counted() {
+        assert_eq!(duplicates(&log(&[0, 1, 2])), 0);
+        assert_eq!(duplicates(&log(&[0, 1, 1, 2, 1])), 2);
     }
 
     #[test]

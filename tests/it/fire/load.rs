@@ -13,8 +13,9 @@ use weir::base::{ErrorKind, Outcome};
 use weir::client::{Client, Codec, ConsumerRecord, Delivery, Producer, Record, Start};
 use weir::proto::grpc::ErrorReason;
 
+use super::cursors::{self, Cursors};
 use super::history::{
-    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, compare, origin_of, value_of,
+    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, compare, origin_of, records_of, value_of,
 };
 use super::stock;
 use crate::process::ends;
@@ -144,7 +145,7 @@ impl Load {
             .iter()
             .map(|record| ((record.partition, record.offset), found(record)))
             .collect();
-        for (origin, offset) in &stored {
+        for (origin, offset, _) in &stored {
             let found = there.get(&(origin.partition, *offset));
             let is_there = found.is_some_and(|found| found.origin == Some(*origin));
             assert!(is_there, "{origin:?} was acknowledged at {offset}, there is {found:?}");
@@ -187,6 +188,19 @@ impl Load {
         }
     }
 
+    /// Asks for every place that anybody was told of, while nobody writes: cursors of what is gone must be refused.
+    pub(crate) async fn check_cursors(&self) -> Cursors {
+        let client = Client::connect(&self.address).await.unwrap();
+        let log = read_back(&self.address, &ends(&client, TOPIC).await.unwrap()).await;
+        let stored = self.sent.lock().stored();
+        let told = stored
+            .into_iter()
+            .map(|(origin, offset, epoch)| (origin.partition, Found { offset, epoch, origin: Some(origin) }));
+        let seen = self.seen.lock().clone();
+        let seen = (0..).zip(&seen).flat_map(|(partition, seen)| records_of(partition, seen));
+        cursors::check(&self.address, told.chain(seen), &log).await
+    }
+
     /// Waits until the reader has come to the last record of each partition, and takes everything apart.
     async fn end(self, log: &[Vec<Found>]) -> Ended {
         let begun = Instant::now();
@@ -217,6 +231,7 @@ impl Load {
         let ended = self.end(&log).await;
         let mut findings = ended.sent.check(&log, allowed);
         findings.extend(compare(&ended.seen, &log, allowed));
+        findings.extend(ended.sent.check_shown(&ended.seen));
         let setbacks = ended.seen.iter().flatten().filter(|seen| matches!(seen, Seen::Setback(_))).count();
         Checked { findings, log, setbacks, sent: ended.sent }
     }
