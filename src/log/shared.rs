@@ -51,12 +51,15 @@ impl Shared {
 
     /// Whether user logs are refused because free space is below the reserve.
     pub(super) fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed) && Rule::KeepReserve.holds()
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// Takes `bytes` from what users may write, which ends where the reserve begins. `staged` of what was taken before is not
     /// written yet. Cost: a system call when the space has not been looked at for as many bytes as were free.
     pub(super) fn take_room(&self, bytes: u64, staged: u64) -> bool {
+        if !Rule::KeepReserve.holds() {
+            return true;
+        }
         if self.is_full() {
             return false;
         }

@@ -1,7 +1,7 @@
 //! `kill -9` while topics are made, deleted and made again under the same names, and folders that were lost or are somebody else's.
 //!
 //! No record of an older topic is ever read in a newer one of its name, nothing is left over after a start, and what was
-//! acknowledged holds: topics made are there with their records, deleted ones are gone.
+//! acknowledged holds: topics made are there with their records, deleted ones are gone, from the moment of the answer on.
 
 mod lost;
 
@@ -135,21 +135,26 @@ async fn produce(client: &Client, told: &Shared, rng: &mut fastrand::Rng) -> Res
     }))
 }
 
-async fn delete(client: &Client, told: &Shared) -> Result<(), Error> {
+/// Deletes the topic of a name. When that is answered, nothing is left under the name.
+async fn delete(client: &Client, data: &Path, told: &Shared) -> Result<(), Error> {
     let name = {
         let mut told = told.lock();
         told.stage = Stage::DeleteAsked;
         told.name.clone()
     };
-    client.admin().delete_topic(name).await?;
+    client.admin().delete_topic(name.as_str()).await?;
     let mut told = told.lock();
+    for partition in 0..PARTITIONS {
+        let folder = data.join(format!("{name}-{partition}"));
+        assert!(!folder.exists(), "the delete is answered and {} is still there", folder.display());
+    }
     told.stage = Stage::Deleted;
     told.deletes += 1;
     Ok(())
 }
 
 /// Makes, fills and deletes the topics of one name until something fails.
-async fn live(address: &str, told: &Shared, rng: &mut fastrand::Rng) -> Result<(), Error> {
+async fn live(address: &str, data: &Path, told: &Shared, rng: &mut fastrand::Rng) -> Result<(), Error> {
     let client = Client::connect(address).await?;
     loop {
         if told.lock().stage == Stage::Deleted {
@@ -157,7 +162,7 @@ async fn live(address: &str, told: &Shared, rng: &mut fastrand::Rng) -> Result<(
         }
         let on_their_way = produce(&client, told, rng).await?;
         if rng.u64(..DELETE_EVERY) == 0 {
-            delete(&client, told).await?;
+            delete(&client, data, told).await?;
             on_their_way.abort();
         } else if rng.bool() {
             on_their_way.await.unwrap();
@@ -166,13 +171,14 @@ async fn live(address: &str, told: &Shared, rng: &mut fastrand::Rng) -> Result<(
 }
 
 /// One life of a broker: load on every name, then `kill -9`.
-async fn kill_under_load(broker: BrokerProcess, told: &[Shared], rng: &mut fastrand::Rng) {
+async fn kill_under_load(broker: BrokerProcess, data: &Path, told: &[Shared], rng: &mut fastrand::Rng) {
     let is_killed = Arc::new(AtomicBool::new(false));
     let spawn = |told: &Shared| {
         let (address, told, is_killed) = (broker.address(), told.clone(), is_killed.clone());
+        let data = data.to_owned();
         let mut rng = rng.fork();
         tokio::spawn(async move {
-            let failed = live(&address, &told, &mut rng).await;
+            let failed = live(&address, &data, &told, &mut rng).await;
             assert!(is_killed.load(Ordering::Relaxed), "{told:?}: {failed:?}");
         })
     };
@@ -248,6 +254,7 @@ fn check_folders(data: &Path, topics: &BTreeSet<&str>) {
 #[tokio::test]
 async fn topics_made_again_survive_kills() {
     let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
     let port = free_port();
     let start = || BrokerProcess::start(folder.path(), port);
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
@@ -256,7 +263,7 @@ async fn topics_made_again_survive_kills() {
     broker.answers(None).await;
     let (kills, mut young_kills) = (number("WEIR_KILLS", KILLS_DEFAULT), 0);
     for _ in 0..kills {
-        kill_under_load(broker, &told, &mut rng).await;
+        kill_under_load(broker, &data, &told, &mut rng).await;
         if rng.u64(..YOUNG_EVERY) == 0 {
             let young = start();
             sleep(Duration::from_millis(rng.u64(YOUNG_MS))).await;
@@ -265,7 +272,7 @@ async fn topics_made_again_survive_kills() {
         }
         broker = start();
         broker.answers(None).await;
-        check(&broker, &folder.path().join("data"), &told).await;
+        check(&broker, &data, &told).await;
     }
     let sum = |count: fn(&Told) -> usize| told.iter().map(|told| count(&told.lock())).sum::<usize>();
     let creates = sum(|told| told.creates);
