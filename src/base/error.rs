@@ -34,6 +34,8 @@ pub struct KindRow {
     pub kind: ErrorKind,
     /// Name on the wire and in messages, upper snake case.
     pub reason: &'static str,
+    /// What happened, one sentence.
+    pub what: &'static str,
     /// gRPC status code number.
     pub grpc: i32,
     /// HTTP status.
@@ -49,18 +51,18 @@ pub struct KindRow {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident $reason:literal $grpc:literal $http:literal $kafka:literal $retry:ident $outcome:ident $advice:literal;)*) => {
+    ($($(#[doc = $what:literal])+ $name:ident $reason:literal $grpc:literal $http:literal $kafka:literal $retry:ident $outcome:ident $advice:literal;)*) => {
         /// Why a request was refused or failed; the same words in every protocol.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[non_exhaustive]
         pub enum ErrorKind {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $what])+ $name,)*
         }
 
         /// Every kind, in the order of `ErrorReason` in `proto/weir/v1/errors.proto`.
         pub const KINDS: &[KindRow] = &[
             $(KindRow {
-                kind: ErrorKind::$name, reason: $reason, grpc: $grpc, http: $http, kafka: $kafka,
+                kind: ErrorKind::$name, reason: $reason, what: concat!($($what),+), grpc: $grpc, http: $http, kafka: $kafka,
                 retry: Retry::$retry, outcome: Outcome::$outcome, advice: $advice,
             },)*
         ];

@@ -4,6 +4,7 @@
 mod client;
 mod configuration;
 mod crash;
+mod errors;
 mod fire;
 mod golden;
 mod idle;
