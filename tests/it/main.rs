@@ -8,6 +8,7 @@ mod errors;
 mod fire;
 mod golden;
 mod idle;
+mod malformed;
 mod process;
 mod round_trip;
 mod stop;

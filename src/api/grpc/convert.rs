@@ -212,7 +212,8 @@ fn cursor(place: pb::FetchPartition) -> Result<rq::Cursor, rq::RefusedItem> {
 pub fn fetch_request(request: pb::FetchRequest) -> Result<rq::FetchRequest, Error> {
     check_count("partitions", request.partitions.len())?;
     if request.max_wait_ms < 0 {
-        return Err(invalid("max_wait_ms", "is negative: give 0 to 60000"));
+        let what = format_args!("is {}: give 0 to 60000", request.max_wait_ms);
+        return Err(invalid("max_wait_ms", what));
     }
     Ok(rq::FetchRequest {
         cursors: request.partitions.into_iter().map(cursor).collect(),
