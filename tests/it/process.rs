@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -231,12 +232,18 @@ fn binary() -> PathBuf {
     if age_of(&release) >= age_of(&built) { release } else { built }
 }
 
-/// A port that is free now and that no outgoing connection takes: those get ports from 32768 on, and a client that
-/// knocks at one of these while the broker is down can be connected to itself.
+/// A port that is free, that no other test takes while this process lives, and that no outgoing connection takes: those get ports
+/// from 32768 on, and a client that knocks at one of these while the broker is down can be connected to itself.
 pub(crate) fn free_port() -> u16 {
+    static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let locks = std::env::temp_dir().join("weir-test-ports");
+    std::fs::create_dir_all(&locks).unwrap();
     loop {
         let port = fastrand::u16(20_000..32_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // WHY a lock: a broker that is about to start, or is down for a moment, does not hold its port.
+        let lock = File::create(locks.join(port.to_string())).unwrap();
+        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            TAKEN.lock().unwrap().push(lock);
             return port;
         }
     }

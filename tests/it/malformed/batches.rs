@@ -221,7 +221,7 @@ async fn batches_are_refused_with_the_reason() {
                     answer.message
                 );
             }
-            lines.push(Line { name: (*name).to_owned(), answer, reason: *reason, says: *says });
+            lines.push(Line { name: (*name).to_owned(), answer, reason: *reason, says });
         }
     }
     assert_all("batches", &lines);
