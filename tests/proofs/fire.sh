@@ -25,7 +25,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls first-start slow-disk"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls first-start slow-disk hot-topic"
 
 scenario() {
     case $1 in
@@ -40,6 +40,7 @@ scenario() {
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
         first-start) WEIR_EVERY_CALL=1 run first-start 1800 fire::first_start ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
+        hot-topic) WEIR_ANSWERS=${WEIR_ANSWERS:-500} run hot-topic 1800 fire::hot_topic ;;
         all) for each in $SCENARIOS; do scenario "$each"; done ;;
         *) echo "unknown scenario '$1'; there are: $SCENARIOS all"; exit 2 ;;
     esac

@@ -4,8 +4,6 @@
 //! producers want to send.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -15,6 +13,7 @@ use weir::proto::grpc::ErrorReason;
 
 use super::history::Fate;
 use super::load::{Kind, Load, PARTITIONS, TOPIC};
+use super::small::Small;
 use super::strace::{Fault, hits, missing, notes_in};
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
@@ -44,18 +43,12 @@ const FLOOD: &str = "flood";
 const FLOOD_PRODUCERS: usize = 4;
 const FLOOD_RECORD_BYTES: usize = 100_000;
 const FLOOD_BUFFER_BYTES: usize = 48 << 20;
-/// Topics of small requests, by their setting `flush`.
-const SMALL: [(&str, &str); 2] = [("small-os", "os"), ("small-ack", "ack")];
-
-/// Answers to small requests: metadata, then one count for each small topic.
-type Answers = Arc<[AtomicUsize; 1 + SMALL.len()]>;
 
 /// A broker with little memory, under load and asked for small things all the time.
 struct Slow {
     broker: BrokerProcess,
     load: Load,
-    answers: Answers,
-    askers: Vec<JoinHandle<()>>,
+    small: Small,
 }
 
 impl Slow {
@@ -66,19 +59,11 @@ impl Slow {
         let address = broker.address();
         let client = Client::connect(&address).await.unwrap();
         client.admin().create_topic(FLOOD).partitions(1).await.unwrap();
-        let answers = Answers::default();
-        let mut askers = vec![tokio::spawn(ask_metadata(client, answers.clone()))];
-        for (index, (topic, flush)) in (1..).zip(SMALL) {
-            // A connection of its own: what is measured is the broker, not a stream that others fill.
-            let client = Client::connect(&address).await.unwrap();
-            client.admin().create_topic(topic).partitions(1).config("flush", flush).await.unwrap();
-            let producer = client.producer().build().await.unwrap();
-            askers.push(tokio::spawn(send_small(producer, topic, index, answers.clone())));
-        }
+        let small = Small::start(&address).await;
         let kind = Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 };
         let load = Load::start(&address, &kind).await;
         load.flows().await;
-        Self { broker, load, answers, askers }
+        Self { broker, load, small }
     }
 
     /// Producers that send large records as fast as they may.
@@ -95,20 +80,19 @@ impl Slow {
 
     /// Waits until each kind of small request is answered so many times more and every partition of the load goes on. Gives the
     /// answers and the most memory seen, in MiB.
-    async fn goes_on(&self, told: &str) -> (Vec<usize>, u64) {
+    async fn goes_on(&self, told: &str) -> (String, u64) {
         let (mark, begun, mut most) = (self.load.mark(), Instant::now(), 0);
-        let counts = || self.answers.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
-        let before = counts();
+        let before = self.small.counts();
         loop {
             most = most.max(self.broker.rss_anon_kib() >> 10);
-            let since: Vec<usize> = counts().iter().zip(&before).map(|(now, before)| now - before).collect();
             let loaded = (0..PARTITIONS).all(|partition| self.load.acknowledged_since(&mark, partition) > 0);
-            if loaded && since.iter().all(|count| *count >= ANSWERS) {
-                return (since, most);
+            if loaded && self.small.has_more(&before, ANSWERS) {
+                return (self.small.waits_since(&before), most);
             }
             assert!(
                 begun.elapsed() < PROGRESS_WAIT,
-                "{told}: the load goes on: {loaded}, answers to metadata and {SMALL:?}: {since:?}"
+                "{told}: the load goes on: {loaded}, answers: {}",
+                self.small.waits_since(&before)
             );
             sleep(PAUSE).await;
         }
@@ -117,7 +101,7 @@ impl Slow {
     /// Ends it all, and lets the checker look at what a broker without faults finds.
     async fn end(mut self, folder: &Path) {
         self.load.stop().await;
-        self.askers.iter().for_each(JoinHandle::abort);
+        drop(self.small);
         let port = self.broker.port();
         self.broker.kill();
         let mut broker = BrokerProcess::start(folder, port);
@@ -131,25 +115,6 @@ impl Slow {
         );
         assert_none(checked.findings);
         broker.kill();
-    }
-}
-
-async fn ask_metadata(client: Client, answers: Answers) {
-    loop {
-        if client.admin().cluster().await.is_ok() {
-            answers[0].fetch_add(1, Ordering::Relaxed);
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-async fn send_small(producer: Producer, topic: &str, index: usize, answers: Answers) {
-    loop {
-        let Ok(delivery) = producer.send(Record::to(topic).value("small")).await else { return };
-        if delivery.await.is_ok() {
-            answers[index].fetch_add(1, Ordering::Relaxed);
-        }
-        sleep(PAUSE).await;
     }
 }
 
@@ -198,7 +163,7 @@ async fn a_slow_disk_loses_nothing_and_does_not_hold_up_small_requests() {
         drop(attached);
         let hits = hits(&notes).len();
         println!(
-            "slow disk, {told}: {hits} slow calls in {:.1} s; answers to metadata, flush=os and flush=ack: {answers:?}; RssAnon at \
+            "slow disk, {told}: {hits} slow calls in {:.1} s; answers, median and largest wait: {answers}; RssAnon at \
              most {most} MiB with memory.bytes={MEMORY_MIB} MiB",
             begun.elapsed().as_secs_f64()
         );
@@ -237,7 +202,7 @@ async fn a_stopped_disk_takes_no_memory_and_loses_nothing() {
     let (answers, after) = scene.goes_on("the disk is back").await;
     println!(
         "stopped disk, {told}: {} calls stood still, {waited} single producers waited and {throttled} were told THROTTLED; RssAnon at \
-         most {most} MiB with memory.bytes={MEMORY_MIB} MiB, {after} MiB when the disk was back; answers then: {answers:?}",
+         most {most} MiB with memory.bytes={MEMORY_MIB} MiB, {after} MiB when the disk was back; answers then: {answers}",
         hits(&notes).len(),
     );
     assert!(!hits(&notes).is_empty(), "nothing stood still: this shows nothing");
