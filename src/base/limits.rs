@@ -62,6 +62,11 @@ pub const RECOVERY_THREADS: usize = 3;
 /// Time in µs after which an append counts as slow, so that the next ones go to the writer thread.
 pub const SLOW_APPEND_MICROS: u64 = 1_000;
 
+/// Time in µs after which an append says that the disk itself stands still: then the next ones of every log go to the writer thread, or
+/// each log would hold its shard up once (measured with 1 s for each write and five logs: 5 s without an answer to anything). Far above
+/// what many large batches take in the page cache.
+pub const STALLED_APPEND_MICROS: u64 = 50_000;
+
 /// Batches of one producer that stay known for duplicate detection (Kafka's number).
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
 

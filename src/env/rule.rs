@@ -20,6 +20,8 @@ pub enum Rule {
     GoOffline,
     /// User appends are refused while free space is below the reserve.
     KeepReserve,
+    /// While the disk stands still appends are left to the writer thread.
+    LeaveToWriter,
     /// A deleted topic's folders are moved away before the reply.
     MoveDeleted,
 }

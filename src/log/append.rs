@@ -185,6 +185,7 @@ impl Writer {
             let micros = (log.shared.env.clock.monotonic() - before).as_micros() as u64;
             let is_behind = log.unsynced.lock().bytes > UNSYNCED_BYTES_MAX;
             log.is_slow.store(micros > SLOW_APPEND_MICROS || is_behind, Ordering::Relaxed);
+            log.shared.note_append(micros);
         }
         *group = Group { staged, end: self.tally.end_offset, ..Group::default() };
     }

@@ -137,7 +137,8 @@ impl PartitionLog {
         }
         self.idle.note_use();
         let ticket = self.inbox.put(batch, debit);
-        if self.is_slow.load(Ordering::Relaxed) && self.shared.writer_queue.put(self) {
+        let is_slow = self.is_slow.load(Ordering::Relaxed) || self.shared.is_stalled();
+        if is_slow && self.shared.writer_queue.put(self) {
             return ticket;
         }
         self.drain();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::flush::queue::{DirtyQueue, WriterQueue};
+use crate::base::limits::STALLED_APPEND_MICROS;
 use crate::env::files::FileCache;
 use crate::env::rule::Rule;
 use crate::env::{Disk, Env};
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     pub(super) writer_queue: WriterQueue,
     reserve_bytes: u64,
     is_full: AtomicBool,
+    is_stalled: AtomicBool,
     /// Bytes that users may write before the free space is looked at again, so that they never write into the reserve,
     /// however fast they are.
     room: AtomicI64,
@@ -33,6 +35,7 @@ impl Shared {
             writer_queue: WriterQueue::default(),
             reserve_bytes,
             is_full: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
             room: AtomicI64::new(0),
         })
     }
@@ -47,6 +50,20 @@ impl Shared {
 
     pub(super) fn monotonic_ms(&self) -> i64 {
         crate::base::time::as_ms(self.env.clock.monotonic())
+    }
+
+    /// Notes how long an append took.
+    pub(super) fn note_append(&self, micros: u64) {
+        let is_stalled = micros > STALLED_APPEND_MICROS;
+        // Written when it changes only: every shard reads it all the time.
+        if self.is_stalled() != is_stalled {
+            self.is_stalled.store(is_stalled, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the last append, of whatever log, found a disk that stands still. A shard then leaves appends to the writer thread.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed) && Rule::LeaveToWriter.holds()
     }
 
     /// Whether user logs are refused because free space is below the reserve.

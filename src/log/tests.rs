@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::errors::{AppendError, ReadError};
 use super::*;
-use crate::base::limits::IDLE_CLOSE_MS;
+use crate::base::limits::{IDLE_CLOSE_MS, STALLED_APPEND_MICROS};
 use crate::base::{Offset, TopicId, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
 use crate::env::sim_disk::{Effect, Fault, OpKind, SimOptions, ends_with};
@@ -460,6 +460,18 @@ fn a_queued_batch_keeps_its_memory_debited_though_its_sender_is_gone() {
     assert_eq!(budget.used_bytes(), 0);
     world.flush();
     assert_eq!(world.read_all(0).unwrap(), expect(0..1));
+}
+
+#[test]
+fn while_the_disk_stands_still_for_one_log_the_others_leave_their_appends_to_the_writer_thread() {
+    let world = fresh(&TopicConfig::default());
+    world.log.shared.writer_queue.begin();
+    world.log.shared.note_append(STALLED_APPEND_MICROS + 1);
+    let waits = world.log.append(batch(&["v0"], ProducerFields::NONE, START_MS));
+    assert!(waits.peek().is_none(), "the caller would have been held up");
+    world.log.drain();
+    assert_eq!(waits.peek().expect("written").unwrap().base_offset, 0);
+    assert_eq!(world.append(&["v1"]).unwrap().base_offset, 1, "that one was fast: the caller drains again");
 }
 
 #[test]

@@ -132,9 +132,14 @@ impl WriterQueue {
         true
     }
 
+    /// Takes logs from now on.
+    pub(in crate::log) fn begin(&self) {
+        self.state.lock().is_running = true;
+    }
+
     /// Drains logs as they come, until stopped.
     pub(in crate::log) fn run(&self) {
-        self.state.lock().is_running = true;
+        self.begin();
         loop {
             let mut state = self.state.lock();
             while state.logs.is_empty() && !state.is_stopped {
