@@ -11,6 +11,7 @@ RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:
 CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
 GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
+LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
 MoveDeleted fire::folders::topics_made_again_survive_kills is.still.there
 CheckInterval fire::damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable
 CutBack crash::faults::failed_writes_of_several_batches_survive_every_crash states.fail

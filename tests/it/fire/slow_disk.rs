@@ -3,6 +3,7 @@
 //! Nothing is lost and no order changes, small requests are answered meanwhile, and memory stays within the budget however much
 //! producers want to send.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const SLOW_CALLS: [&str; 3] = ["fdatasync,syncfs", "pwritev", "pwritev,fdatasync
 const STOPPED_MS_DEFAULT: usize = 1_000;
 /// It stands still for so many such calls.
 const STOPPED_CALLS: u64 = 3;
+/// A thread that serves clients finds out by an append that the disk stands still; one more may have begun before.
+const HELD_UP_MAX: usize = 2;
 /// Answers to each kind of small request that are waited for while the disk is slow.
 const ANSWERS: usize = 3;
 /// Whoever gets no answer for so long is held up.
@@ -134,6 +137,17 @@ fn slow(calls: &str, ms: u64) -> Fault {
     Fault { calls: calls.to_owned(), effect, when: "1+".to_owned(), with: Vec::new() }
 }
 
+/// How many appends stood still in each thread, by its name.
+fn appends_by_thread(pid: u32, notes: &Path) -> BTreeMap<String, usize> {
+    let mut appends = BTreeMap::new();
+    for hit in hits(notes).iter().filter(|hit| hit.contains("pwritev(") && hit.contains(".log>")) {
+        let thread = hit.split(' ').next().unwrap_or_default();
+        let name = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm")).unwrap_or_default();
+        *appends.entry(name.trim().to_owned()).or_default() += 1;
+    }
+    appends
+}
+
 fn assert_flat(told: &str, most: u64) {
     assert!(
         most <= MEMORY_MIB + BESIDE_MIB,
@@ -183,6 +197,7 @@ async fn a_stopped_disk_takes_no_memory_and_loses_nothing() {
     let stopped_ms = number("WEIR_STOPPED_MS", STOPPED_MS_DEFAULT) as u64;
     let fault = slow(SLOW_CALLS[SLOW_CALLS.len() - 1], stopped_ms);
     let (told, notes) = (fault.to_string(), notes_in(folder.path(), 0));
+    let before = scene.small.counts();
     let attached = fault.attach(scene.broker.pid(), &notes).await;
     let (flood, begun) = (scene.flood().await, Instant::now());
     let (mut most, mut waited, mut throttled) = (0, 0, 0);
@@ -199,13 +214,18 @@ async fn a_stopped_disk_takes_no_memory_and_loses_nothing() {
     }
     drop(attached);
     flood.iter().for_each(JoinHandle::abort);
-    let (answers, after) = scene.goes_on("the disk is back").await;
+    let (_, after) = scene.goes_on("the disk is back").await;
+    let appends = appends_by_thread(scene.broker.pid(), &notes);
     println!(
         "stopped disk, {told}: {} calls stood still, {waited} single producers waited and {throttled} were told THROTTLED; RssAnon at \
-         most {most} MiB with memory.bytes={MEMORY_MIB} MiB, {after} MiB when the disk was back; answers then: {answers}",
+         most {most} MiB with memory.bytes={MEMORY_MIB} MiB, {after} MiB when the disk was back; appends by thread {appends:?}; answers, \
+         median and largest wait: {}",
         hits(&notes).len(),
+        scene.small.waits_since(&before),
     );
     assert!(!hits(&notes).is_empty(), "nothing stood still: this shows nothing");
     assert_flat(&told, most.max(after));
+    let held_up = appends.iter().find(|(thread, count)| *thread != "writer" && **count > HELD_UP_MAX);
+    assert!(held_up.is_none(), "a thread that serves clients was held up by appends: {appends:?}");
     scene.end(folder.path()).await;
 }
