@@ -1,9 +1,10 @@
-//! Trims and settings that survive `kill -9`, and offsets by time whatever the order of the times.
+//! Trims and settings that survive `kill -9`, offsets by time whatever the order of the times, and what the broker does by itself to a
+//! quiet topic: rolls and retention.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use weir::client::{At, Client, Partition, Record};
 
 use super::number;
@@ -18,6 +19,9 @@ const RECORDS: std::ops::RangeInclusive<i64> = 5..=60;
 const KILL_MS: std::ops::RangeInclusive<u64> = 0..=80;
 /// A segment of a few batches.
 const SEGMENT_BYTES: &str = "2KiB";
+/// What the broker does by itself and has not done after this long does not come.
+const WAIT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
 /// The setting that is changed; it changes nothing that this test sees.
 const SETTING: &str = "max.message.bytes";
 
@@ -136,6 +140,64 @@ async fn offsets_by_time_are_right_whatever_the_order_of_the_times() {
     }
     println!(
         "upkeep: {asked} offsets by time over {RECORDS} records with times out of order, before and after a kill: all right"
+    );
+    broker.kill();
+}
+
+/// Waits until the broker has done something by itself.
+async fn until(client: &Client, what: &str, is_so: impl Fn(&Partition) -> bool) -> Partition {
+    let begun = Instant::now();
+    loop {
+        let found = partition(client).await;
+        if is_so(&found) {
+            return found;
+        }
+        assert!(begun.elapsed() < WAIT, "{what} does not come: {found:?}");
+        sleep(PAUSE).await;
+    }
+}
+
+async fn set(client: &Client, key: &str, value: &str) {
+    client.admin().update_topic(TOPIC).set_config(key, value).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_quiet_topic_rolls_and_expires_by_itself_and_keeps_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = BrokerProcess::start_with(
+        &folder.path().join("data"),
+        folder.path(),
+        free_port(),
+        &["log.retention.check.interval.ms=50"],
+    );
+    broker.answers(None).await;
+    let client = Client::connect(&broker.address()).await.unwrap();
+    client.admin().create_topic(TOPIC).partitions(1).await.unwrap();
+
+    append(&client, 1_000..1_005).await;
+    assert_eq!(partition(&client).await.segment_count, 1);
+    set(&client, "segment.ms", "1ms").await;
+    until(&client, "a roll by time", |found| found.segment_count == 2).await;
+    set(&client, "segment.ms", "7d").await;
+
+    set(&client, "segment.bytes", SEGMENT_BYTES).await;
+    append(&client, 1_005..1_200).await;
+    let full = partition(&client).await;
+    set(&client, "retention.bytes", "6KiB").await;
+    let less = until(&client, "retention by size", |found| found.log_start_offset > 5).await;
+    assert!(less.size_bytes >= 6 << 10 && less.size_bytes < full.size_bytes, "{full:?}, then {less:?}");
+    assert_eq!((less.log_end_offset, less.high_watermark), (200, 200));
+
+    // The active segment has records and nobody appends.
+    set(&client, "retention.ms", "1ms").await;
+    until(&client, "retention of a quiet active segment", |found| found.log_start_offset == 200).await;
+    let broker = restart(broker, folder.path()).await;
+    let found = partition(&client).await;
+    assert_eq!((found.log_start_offset, found.log_end_offset), (200, 200), "nothing that expired comes back");
+    append(&client, 2_000..2_001).await;
+    assert_eq!(partition(&client).await.log_end_offset, 201, "no offset is used again");
+    println!(
+        "upkeep: a quiet topic was rolled by time, cut by size and emptied by time, also its active segment; its end stayed"
     );
     broker.kill();
 }
