@@ -31,5 +31,10 @@ pub mod replica;
 #[doc = include_str!("../README.md")]
 pub struct ReadmeCode;
 
+/// That of the tutorial on ordered records.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tutorials/ordered-user-activity.md")]
+pub struct TutorialCode;
+
 pub use base::{Error, ErrorKind};
 pub use client::{Acks, Client, Record};
