@@ -12,7 +12,7 @@ use super::partition_log::PartitionLog;
 use super::segment::Segment;
 use super::segment::file::Side;
 use super::segment::offset_index::{Interval, LookupError, OffsetIndex};
-use super::segment::scan::DamagedSpan;
+use super::segment::run::{Run, Taken};
 use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES};
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
@@ -44,17 +44,11 @@ pub struct FoundOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
-/// Bytes of one segment that were checked, and what of them is damaged.
-struct Run {
-    start: BytePosition,
-    bytes: Vec<u8>,
-    damage: Vec<DamagedSpan>,
-}
-
 impl PartitionLog {
     /// Reads whole batches from `from` on that lie below `until`: at least one, otherwise at most `max_bytes`.
     ///
-    /// Errors: `OutOfRange` below the log start or above the log end; `Damaged` when `from` lies in damaged bytes.
+    /// `until` is where a batch ends, such as the high watermark. Errors: `OutOfRange` below the log start or above the log end;
+    /// `Damaged` when `from` lies in damaged bytes.
     pub fn read(
         &self,
         from: Offset,
@@ -73,43 +67,37 @@ impl PartitionLog {
         }
         let segments = self.segments.load();
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
-        let mut end_before = segments[first].base_offset();
-        if from < end_before {
+        let base_offset = segments[first].base_offset();
+        if from < base_offset {
             // Retention moved the log start after it was looked at.
-            return Err(ReadError::OutOfRange {
-                offset: from,
-                start: end_before,
-                end: offsets.high_watermark,
-            });
+            let (start, end) = (base_offset, offsets.high_watermark);
+            return Err(ReadError::OutOfRange { offset: from, start, end });
         }
-        for segment in &segments[first..] {
-            if segment.base_offset() >= until {
-                break;
-            }
-            if end_before < segment.base_offset() && from < segment.base_offset() {
+        for segment in segments[first..].iter().take_while(|segment| segment.base_offset() < until) {
+            if from < segment.base_offset() {
                 // Nothing but damage leaves a gap between segments of a log that is not compacted.
-                return Err(ReadError::Damaged { first: end_before.max(from), end: segment.base_offset() });
+                return Err(ReadError::Damaged { first: from, end: segment.base_offset() });
             }
             let found = self.read_segment(segment, from, until, max_bytes, wait);
             // A log that was closed meanwhile may have lost its folder to another one of the same name.
             self.check_readable()?;
-            let found = match found {
+            match found {
                 Err(ReadError::Disk(error)) if is_gone(segment, &error) => {
                     // Retention removed the segment under the reader.
-                    let start = segment.end_offset();
-                    let end = self.offsets().high_watermark;
+                    let (start, end) = (segment.end_offset(), self.offsets().high_watermark);
                     return Err(ReadError::OutOfRange { offset: from, start, end });
                 }
-                other => other?,
-            };
-            if !found.bytes.is_empty() {
-                return Ok(found);
+                Ok(None) => {}
+                Ok(Some(found)) => return Ok(found),
+                Err(error) => return Err(error),
             }
-            end_before = segment.end_offset();
         }
-        Ok(LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None })
+        let behind = segments[first..].iter().map(|segment| segment.base_offset()).find(|base| *base > from);
+        // Never nothing: a reader would take the records for not there yet, and ask again at once.
+        Err(ReadError::Damaged { first: from, end: behind.map_or(until, |base| base.min(until)) })
     }
 
+    /// The batches of one segment from `from` on; `None` when all that it holds lies below.
     fn read_segment(
         &self,
         segment: &Segment,
@@ -117,8 +105,7 @@ impl PartitionLog {
         until: Offset,
         max_bytes: usize,
         wait: Wait,
-    ) -> Result<LogSlice, ReadError> {
-        let nothing = LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None };
+    ) -> Result<Option<LogSlice>, ReadError> {
         let from_here = from.max(segment.base_offset());
         // An interval more, as the offset may lie at the end of the first.
         let run_bytes = max_bytes as u64 + INDEX_INTERVAL_BYTES;
@@ -126,22 +113,23 @@ impl PartitionLog {
             self.look_up(segment, wait, |index| index.intervals_of(from_here, run_bytes, wait))?;
         loop {
             keep_plausible(segment, &mut intervals, wait)?;
-            let run = read_run(segment, &intervals, wait)?;
-            match walk(&run, from_here, until, max_bytes)? {
-                Walked::Taken(range, next_offset, leader_epoch) => {
+            let mut run = read_run(segment, &intervals, wait)?;
+            match run.take(segment, from_here, until, max_bytes)? {
+                Some(Taken { range, next_offset, leader_epoch }) => {
                     let bytes = Bytes::from(run.bytes).slice(range);
-                    return Ok(LogSlice { bytes, next_offset, leader_epoch: Some(leader_epoch) });
+                    return Ok(Some(LogSlice { bytes, next_offset, leader_epoch: Some(leader_epoch) }));
                 }
-                Walked::Bounded => return Ok(nothing),
-                Walked::Beyond => {}
+                None => {
+                    // The run may end before the batch with the offset when offsets between are gone.
+                    let end = run.end();
+                    let next =
+                        self.look_up(segment, wait, |index| index.intervals_at(end, run_bytes, wait))?;
+                    if next[0].start <= intervals[0].start || next[0].start >= segment.len() {
+                        return Ok(None);
+                    }
+                    intervals = next;
+                }
             }
-            // The run may end before the batch with the offset when offsets between are gone.
-            let end = run.start + run.bytes.len() as u64;
-            let next = self.look_up(segment, wait, |index| index.intervals_at(end, run_bytes, wait))?;
-            if next[0].start <= intervals[0].start || next[0].start >= segment.len() {
-                return Ok(nothing);
-            }
-            intervals = next;
         }
     }
 
@@ -339,16 +327,9 @@ fn unreadable(segment: &Segment) -> DiskError {
 
 /// Reads intervals that follow one another, and checks what is new.
 fn read_run(segment: &Segment, intervals: &[Interval], wait: Wait) -> Result<Run, ReadError> {
-    let len = segment.len();
-    let start = intervals[0].start;
-    let end_of = |interval: &Interval| interval.end.map_or(len, |end| end.position).min(len);
-    let bytes =
-        read_bytes(segment, start, end_of(&intervals[intervals.len() - 1]).saturating_sub(start), wait)?;
-    let within = |position: BytePosition| (position.saturating_sub(start) as usize).min(bytes.len());
-    let check =
-        |each: &Interval| segment.check_interval(each, &bytes[within(each.start)..within(end_of(each))]);
-    let damage = intervals.iter().flat_map(check).collect();
-    Ok(Run { start, bytes, damage })
+    let (start, end) = Run::bounds(segment, intervals);
+    let bytes = read_bytes(segment, start, end - start, wait)?;
+    Ok(Run::new(segment, intervals, bytes))
 }
 
 fn read_bytes(
@@ -362,68 +343,4 @@ fn read_bytes(
     let got = read_full(&*file, &mut bytes, position, wait)?.ok_or(ReadError::WouldBlock)?;
     bytes.truncate(got);
     Ok(bytes)
-}
-
-/// What a run has for a reader.
-enum Walked {
-    /// Whole batches: their bytes in the run, the offset after them, the last one's epoch.
-    Taken(std::ops::Range<usize>, Offset, LeaderEpoch),
-    /// The batch is there but not to be shown yet.
-    Bounded,
-    /// All of the run lies below the offset.
-    Beyond,
-}
-
-/// Finds the batch with `from` in a run and takes whole batches from there on.
-fn walk(run: &Run, from: Offset, until: Offset, max_bytes: usize) -> Result<Walked, ReadError> {
-    let mut at = 0;
-    loop {
-        if let Some(span) = run.damage_at(at) {
-            let end = span.end_offset.unwrap_or(from + 1);
-            if from < end {
-                return Err(ReadError::Damaged { first: span.first_offset, end });
-            }
-            if span.start == span.end {
-                return Ok(Walked::Beyond);
-            }
-            at = (span.end - run.start) as usize;
-            continue;
-        }
-        match run.batch_at(at) {
-            Some((header, total)) if header.last_offset() < from => at += total,
-            Some(_) => return Ok(take(run, at, until, max_bytes)),
-            None => return Ok(Walked::Beyond),
-        }
-    }
-}
-
-fn take(run: &Run, start: usize, until: Offset, max_bytes: usize) -> Walked {
-    let mut taken = Walked::Bounded;
-    let mut at = start;
-    while run.damage_at(at).is_none() {
-        let Some((header, total)) = run.batch_at(at) else { break };
-        let is_over = at > start && at + total - start > max_bytes;
-        if header.last_offset() >= until || is_over {
-            break;
-        }
-        at += total;
-        taken = Walked::Taken(start..at, header.last_offset() + 1, header.leader_epoch);
-    }
-    taken
-}
-
-impl Run {
-    /// The damaged span that covers this place of the run, or begins at it.
-    fn damage_at(&self, at: usize) -> Option<&DamagedSpan> {
-        let position = self.start + at as u64;
-        self.damage
-            .iter()
-            .find(|span| span.start == position || (span.start < position && position < span.end))
-    }
-
-    fn batch_at(&self, at: usize) -> Option<(BatchHeader, usize)> {
-        let header = BatchHeader::read(self.bytes.get(at..)?)?;
-        let total = header.total_bytes().filter(|total| at + total <= self.bytes.len())?;
-        Some((header, total))
-    }
 }

@@ -93,7 +93,8 @@ impl Recovery<'_> {
         let trusted = self.first_untrusted(&found);
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         for (at, file) in found[..trusted].iter().enumerate() {
-            let known = self.point.map_or(file.base_offset, |point| point.flushed);
+            // Of the last one: where the segment began that the journal names, though it may be missing.
+            let known = self.point.map_or(file.base_offset, |point| point.segment_base.max(file.base_offset));
             let end_offset = found.get(at + 1).map_or(known, |next| next.base_offset);
             segments.push(Arc::new(self.segment(file, end_offset)));
         }
@@ -465,6 +466,7 @@ impl Recovery<'_> {
         let first = segments.first().map_or(log_end, |segment| segment.base_offset());
         let (producers, replayed_from) = self.load_producers(&segments, log_end)?;
         let epochs = self.load_epochs(&segments, &end)?;
+        end.segment.note_appends_from(end.tally.position);
         let bytes_since_snapshot = if replayed_from < log_end { end.tally.position } else { 0 };
         let writer = Writer {
             active: end.segment.clone(),

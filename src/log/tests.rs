@@ -15,7 +15,7 @@ use crate::env::sim_disk::{Effect, Fault, OpKind, SimOptions, ends_with};
 use crate::env::{Disk, Env, Rng, SimClock, SimDisk};
 use crate::record::builder::{NewRecord, ProducerFields};
 use crate::record::validate::Rules;
-use crate::record::{BatchBuilder, Codec, RecordBatch, ValidBatch};
+use crate::record::{BatchBuilder, BatchHeader, Codec, RecordBatch, ValidBatch};
 
 pub(super) const ID: TopicPartition = TopicPartition { topic_id: TopicId([9; 16]), partition: 0 };
 const START_MS: i64 = 1_700_000_000_000;
@@ -710,6 +710,105 @@ fn a_power_cut_soon_after_a_restart_does_not_cost_a_read_of_the_whole_log() {
     let third = open(&disk, &again.clock, &small_segments(), 2);
     assert_eq!(third.log.end_of_epoch(0), (0, 20));
     assert_eq!(third.log.end_of_epoch(1), (1, 25));
+}
+
+/// Reads everything as a consumer does that goes on behind what it is told to be damaged: records, and the offsets that were told.
+fn read_or_be_told(world: &World) -> (Vec<(Offset, String)>, Vec<Offset>) {
+    let (mut records, mut told) = (Vec::new(), Vec::new());
+    let (mut next, end) = (0, world.log.offsets().high_watermark);
+    while next < end {
+        match world.log.read(next, end, 100, Wait::Allowed) {
+            Ok(slice) => {
+                assert!(slice.next_offset > next, "nothing came at {next} of {end}");
+                let mut rest = slice.bytes;
+                while let Some(batch) = RecordBatch::take_first(&mut rest).ok().flatten() {
+                    let unpacked = batch.records(1 << 20).unwrap();
+                    let record = unpacked.iter().next().unwrap().unwrap();
+                    let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
+                    records.push((record.offset, value));
+                }
+                next = slice.next_offset;
+            }
+            Err(ReadError::Damaged { first, end }) => {
+                assert!(first <= next && next < end, "{next} is not in {first} to {end}");
+                told.extend(next..end);
+                next = end;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    (records, told)
+}
+
+#[test]
+fn damage_to_what_this_run_wrote_is_told_and_never_leads_past_records() {
+    for config in [small_segments(), TopicConfig::default()] {
+        let world = fresh(&config);
+        append_numbered(&world, 40);
+        world.flush();
+        let path = Path::new("d/t-0/00000000000000000000.log");
+        let (bytes, mut positions) = (world.disk.current_bytes(path).unwrap(), vec![0]);
+        while let Some(header) = BatchHeader::read(&bytes[*positions.last().unwrap()..]) {
+            positions.push(positions.last().unwrap() + header.total_bytes().unwrap());
+        }
+        positions.pop();
+        // What a batch's CRC does not cover, but for the leader epoch and the CRC itself.
+        let places = |batch| [0, 5, 7, 8, 10, 11, 16].map(|at| (batch, at));
+        for (batch, at) in (0..positions.len()).flat_map(places) {
+            let byte = (positions[batch] + at) as u64;
+            for bit in [0, 3, 6] {
+                world.disk.flip_bit(path, byte, bit).unwrap();
+                let (records, told) = read_or_be_told(&world);
+                assert!(
+                    records.iter().all(|(offset, value)| *value == format!("v{offset}")),
+                    "byte {at}, bit {bit}"
+                );
+                assert_eq!(told, [batch as i64], "byte {at} of batch {batch}, bit {bit}");
+                assert_eq!(records.len(), 39, "byte {at} of batch {batch}, bit {bit}");
+                world.disk.flip_bit(path, byte, bit).unwrap();
+            }
+        }
+        assert_eq!(world.read_all(0).unwrap(), expect(0..40), "nothing is remembered of it");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_under_a_running_log_is_told() {
+    for config in [small_segments(), TopicConfig::default()] {
+        let world = fresh(&config);
+        append_numbered(&world, 40);
+        world.flush();
+        let path = Path::new("d/t-0/00000000000000000000.log");
+        let whole = world.disk.current_bytes(path).unwrap();
+        for len in (0..whole.len() as u64).rev() {
+            world.disk.open(path, crate::env::disk::OpenMode::Write).unwrap().set_len(len).unwrap();
+            let (records, told) = read_or_be_told(&world);
+            assert!(records.iter().all(|(offset, value)| *value == format!("v{offset}")));
+            assert_eq!(records.len() + told.len(), 40, "cut to {len} bytes");
+            assert!(!told.is_empty(), "cut to {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_last_segment_that_is_missing_is_told() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 20);
+    world.flush();
+    for stop in [false, true] {
+        if stop {
+            assert!(world.store.stop());
+        }
+        let disk = world.disk.kill();
+        let last = world.files(".log").pop().unwrap();
+        let base: Offset = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        disk.remove_file(&last).unwrap();
+        let again = open(&disk, &world.clock, &small_segments(), 1);
+        let (records, told) = read_or_be_told(&again);
+        assert_eq!(records, expect(0..base));
+        assert_eq!(told, (base..20).collect::<Vec<_>>());
+        assert_eq!(again.append(&["new"]).unwrap().base_offset, 20, "no offset is used again");
+    }
 }
 
 #[test]

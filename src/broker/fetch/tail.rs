@@ -19,8 +19,8 @@ use crate::broker::request::{FetchedPartition, RefusedItem, TailRequest};
 /// Room that one answer needs beside its records: topic, marks, ids.
 const ANSWER_BYTES: usize = 1 << 10;
 
-/// How long a reader waits when the memory budget is used up.
-const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
+/// How long a reader waits when there is something that it is not given, such as when the memory budget is used up.
+const NOTHING_PAUSE: Duration = Duration::from_millis(100);
 
 /// A reader that follows partitions. Its answers are made one by one, as fast as they are asked for.
 pub struct Tail {
@@ -30,7 +30,7 @@ pub struct Tail {
     limit: Limit,
     stopping: watch::Receiver<bool>,
     turn: usize,
-    is_throttled: bool,
+    must_pause: bool,
     is_over: bool,
 }
 
@@ -72,7 +72,7 @@ impl Tail {
         let room = Room { asked_bytes: max_bytes.clamp(1, hard_bytes), hard_bytes };
         let limit = Limit { form, room, at_least_one: true };
         let broker = broker.clone();
-        Self { broker, places, refused, limit, stopping, turn: 0, is_throttled: false, is_over: false }
+        Self { broker, places, refused, limit, stopping, turn: 0, must_pause: false, is_over: false }
     }
 
     /// The next answer, waiting for it as long as it takes. `None` when no partition is left.
@@ -109,7 +109,9 @@ impl Tail {
             }
             let read = place.reader.read(&self.broker, self.limit).await;
             match self.take(index, read) {
-                None => {}
+                // WHY a pause: a read that gives nothing of what there is must not be made again at once, or it would be all that
+                // this thread does.
+                None => self.must_pause |= self.places[index].has_more(),
                 answer => return answer,
             }
             if self.places.is_empty() {
@@ -122,10 +124,7 @@ impl Tail {
     fn take(&mut self, index: usize, read: Result<Read, Error>) -> Option<TailAnswer> {
         let Read { fetched, debits, .. } = match read {
             Ok(read) => read,
-            Err(error) if error.kind == ErrorKind::Throttled => {
-                self.is_throttled = true;
-                return None;
-            }
+            Err(error) if error.kind == ErrorKind::Throttled => return None,
             Err(error) => return Some(self.give_up(index, error)),
         };
         let place = &mut self.places[index];
@@ -144,8 +143,8 @@ impl Tail {
     }
 
     async fn wait(&mut self) {
-        if std::mem::take(&mut self.is_throttled) {
-            return self.broker.env().clock.sleep(THROTTLED_PAUSE).await;
+        if std::mem::take(&mut self.must_pause) {
+            return self.broker.env().clock.sleep(NOTHING_PAUSE).await;
         }
         let places = self.places.iter().map(|place| (&**place.reader.partition(), place.reader.offset + 1));
         if let Wake::Broken(index, error) = pause(places, None, &mut self.stopping).await {

@@ -46,6 +46,8 @@ pub struct Segment {
     /// One past the last offset that readers may use.
     end_offset: AtomicI64,
     is_removed: AtomicBool,
+    /// From this byte on this process wrote the log file: there offsets follow one another without a gap.
+    dense_from: AtomicU64,
     side: RwLock<Option<Arc<Side>>>,
     /// Bit n: interval n fits its CRC.
     checked: Mutex<Vec<u64>>,
@@ -71,6 +73,7 @@ impl Segment {
             len: AtomicU64::new(len),
             end_offset: AtomicI64::new(end_offset),
             is_removed: AtomicBool::new(false),
+            dense_from: AtomicU64::new(u64::MAX),
             side: RwLock::new(None),
             checked: Mutex::new(Vec::new()),
         }
@@ -105,6 +108,7 @@ impl Segment {
         let time = TimeIndex::create(self.side_file("timeindex"), self.id, now_ms, false)?;
         disk.open(&self.path("log"), OpenMode::CreateNew)?;
         self.set_side(Side { index, time, footer: Mutex::new(None) });
+        self.note_appends_from(0);
         Ok(())
     }
 
@@ -126,6 +130,16 @@ impl Segment {
     /// Bytes of the log file.
     pub fn len(&self) -> u64 {
         self.len.load(Ordering::Acquire)
+    }
+
+    /// Notes that from this byte on the log file is written by this process, which leaves no gap between offsets.
+    pub fn note_appends_from(&self, position: BytePosition) {
+        self.dense_from.store(position, Ordering::Release);
+    }
+
+    /// Whether a batch at this byte must follow the one before it without a gap.
+    pub fn is_dense_at(&self, position: BytePosition) -> bool {
+        position >= self.dense_from.load(Ordering::Acquire)
     }
 
     /// Whether it holds nothing.

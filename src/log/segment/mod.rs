@@ -1,12 +1,13 @@
 //! One segment of a log: `<base offset, 20 digits>.log` with its side files.
 //!
 //! Reading order: [`side_file`] (what side files share), [`offset_index`], [`time_index`], [`footer`], then [`mod@file`],
-//! which puts them together.
+//! which puts them together, and [`run`], what a reader is given of it.
 
 pub mod damage;
 pub mod file;
 pub mod footer;
 pub mod offset_index;
+pub mod run;
 pub mod scan;
 pub mod side_file;
 pub mod tally;
