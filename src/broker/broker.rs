@@ -77,7 +77,7 @@ impl Broker {
         Arc::new(Self {
             budget: Budget::new(parts.settings.memory_bytes - unfinished_bytes(&parts.settings)),
             unfinished: Share::new(unfinished_bytes(&parts.settings)),
-            producer_ids: ProducerIds::new(parts.metadata.clone()),
+            producer_ids: ProducerIds::new(parts.metadata.clone(), &parts.env.rng),
             spread: Spread::default(),
             started: parts.env.clock.monotonic(),
             directory: parts.data_dir.meta,

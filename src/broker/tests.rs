@@ -398,6 +398,18 @@ async fn producer_ids_never_come_twice() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_data_directory_hands_out_other_producer_ids() {
+    let disk = SimDisk::default();
+    stop(&start(&disk).await).await;
+    let mut seen = std::collections::HashSet::new();
+    for seed in 0..20 {
+        let broker = try_start(&disk.kill(), seed).await.unwrap();
+        let id = broker.init_producer().await.unwrap().0;
+        assert!(id.0 >= 0 && seen.insert(id), "{id:?} came twice");
+    }
+}
+
+#[tokio::test]
 async fn a_snapshot_stands_in_for_the_commands_below_it() {
     let disk = SimDisk::default();
     let broker = start(&disk).await;
