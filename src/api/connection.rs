@@ -17,6 +17,7 @@ use super::windows::{Admission, Windows};
 use crate::env::Clock;
 use crate::env::clock::Sleep;
 use crate::env::frame_follower::{FrameFollower, PREFACE_BYTES};
+use crate::env::rule::Rule;
 use crate::env::socket::FrameSocket;
 
 /// Time that a peer has for its first bytes. Without it a peer that is silent keeps its place for ever, and holds a stop
@@ -134,7 +135,7 @@ impl Connection {
 
     /// Once the door stops: the end for a peer that has not asked for anything, and a time to answer for the others.
     fn look_at_stop(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(stop) = &mut self.stop else { return Ok(()) };
+        let Some(stop) = self.stop.as_mut().filter(|_| Rule::KeepDeadline.holds()) else { return Ok(()) };
         if stop.as_mut().poll(cx).is_pending() {
             return Ok(());
         }

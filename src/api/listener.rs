@@ -13,6 +13,7 @@ use super::connection::Accepted;
 use super::grpc;
 use super::windows::{WIDE, WindowGate};
 use crate::broker::Broker;
+use crate::env::rule::Rule;
 use crate::env::threads;
 
 /// Accepted connections that wait for their shard to take them.
@@ -75,7 +76,7 @@ pub async fn serve(
     };
     tokio::select! {
         () = drained => Ok(Serving::Drained),
-        () = broker.env().clock.sleep(deadline) => Ok(Serving::CutOff),
+        () = broker.env().clock.sleep(deadline), if Rule::KeepDeadline.holds() => Ok(Serving::CutOff),
     }
 }
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{ClusterId, TopicPartition};
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode};
+use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env};
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
 use crate::log::folder::{self, FolderError, PartitionMeta};
@@ -245,6 +246,9 @@ fn refuse_foreign(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
 }
 
 fn put_marker(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    if !Rule::MarkFormatting.holds() {
+        return Ok(());
+    }
     match disk.open(&path.join(FORMATTING_FILE), OpenMode::CreateNew) {
         Ok(_) => {}
         Err(error) if error.kind == DiskErrorKind::Exists => {}

@@ -24,6 +24,14 @@ pub enum Rule {
     LeaveToWriter,
     /// A deleted topic's folders are moved away before the reply.
     MoveDeleted,
+    /// A trim is in the metadata before its reply.
+    NoteTrim,
+    /// A file of Weir's own is taken for damaged where its checksum does not fit.
+    CheckFile,
+    /// A first start marks its directory before it makes anything else there.
+    MarkFormatting,
+    /// A stop leaves peers that say nothing behind, at its deadline everybody.
+    KeepDeadline,
 }
 
 impl Rule {

@@ -13,6 +13,10 @@ GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
 LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
 MoveDeleted fire::folders::topics_made_again_survive_kills is.still.there
+NoteTrim fire::upkeep::trims_and_settings_survive_kills an.acknowledged.trim
+CheckFile fire::checkpoints::a_damaged_weir_meta_stops_the_start_and_changes_nothing byte.[0-9]*:
+MarkFormatting fire::first_start::a_failing_call_in_the_first_start_keeps_no_later_start_from_coming_up is.not.a.data.directory
+KeepDeadline stop::a_stop_under_load_is_clean_though_clients_never_finish_their_handshake left:.None
 CheckInterval fire::damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable
 CutBack crash::faults::failed_writes_of_several_batches_survive_every_crash states.fail
 CheckSequence crash::producers::two_producers_survive_every_crash states.fail
