@@ -31,7 +31,7 @@ scenario() {
     case $1 in
         kill) WEIR_KILLS=${WEIR_KILLS:-200} run kill 3600 fire::kill ;;
         power-cut) WEIR_CUTS=${WEIR_CUTS:-50} run power-cut 3600 fire::power_cut ;;
-        damage) WEIR_EVERY_BYTE=1 run damage 3600 fire::damage ;;
+        damage) WEIR_EVERY_BYTE=1 WEIR_FLIPS=${WEIR_FLIPS:-200} run damage 3600 fire::damage ;;
         checkpoints) run checkpoints 600 fire::checkpoints ;;
         full-disk) WEIR_ROUNDS=${WEIR_ROUNDS:-5} run full-disk 3600 fire::full_disk ;;
         folders) WEIR_KILLS=${WEIR_KILLS:-50} run folders 3600 fire::folders ;;

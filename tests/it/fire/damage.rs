@@ -4,6 +4,8 @@
 //! Below the durable point nothing is cut, readers are told exactly the damaged offsets, all else is served and no offset is
 //! used again. Above it the log ends at the last valid batch and the rest is set aside. Side files never change an answer.
 
+mod door;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -158,7 +160,12 @@ fn read(log: &PartitionLog) -> Read {
                 next = slice.next_offset;
             }
             Err(ReadError::Damaged { first, end }) => {
-                assert!(first <= next && next < end, "at {next}: damaged {first} to {end}");
+                assert!(first == next && next < end, "at {next}: damaged {first} to {end}");
+                for inside in first..end {
+                    let told = log.read(inside, log.offsets().high_watermark, 200, Wait::Allowed);
+                    let is_same = matches!(told, Err(ReadError::Damaged { first: f, end: e }) if (f, e) == (first, end));
+                    assert!(is_same, "at {inside}, which is damaged from {first} to {end}: {told:?}");
+                }
                 read.damaged.push((next, end));
                 next = end;
             }
