@@ -1,5 +1,5 @@
 //! One bit flipped at each byte of the files that say what a data directory holds, with the broker down: `weir.meta`,
-//! `partition.meta`, the metadata log. Damage is told by name, what is sound is served, and nothing is made anew or forgotten.
+//! `partition.meta`, the metadata log and its snapshot. Damage is told by name, what is sound is served, and nothing is made anew or forgotten.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use weir::base::{Error, ErrorKind};
 use weir::broker::Broker;
-use weir::broker::topics::CreateTopic;
+use weir::broker::topics::{CreateTopic, UpdateTopic};
 use weir::config::{BrokerSettings, Machine};
 use weir::env::disk::EntryKind;
 use weir::env::{Disk, Env, RealClock, Rng, SimDisk};
@@ -21,6 +21,8 @@ use super::damage::step;
 
 const DATA_DIR: &str = "d";
 const TOPICS: [&str; 2] = ["orders", "payments"];
+/// Commands after which there is a snapshot, and none of those in the log that it stands for.
+const COMMANDS: usize = 1_100;
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
 async fn start(disk: &SimDisk) -> Result<Arc<Broker>, String> {
@@ -173,6 +175,38 @@ async fn a_damaged_metadata_log_stops_the_start_or_is_none() {
     }
     println!(
         "checkpoints: a bit flipped at every {} byte of the metadata log, {refusals} starts refused, {starts} without loss",
+        step()
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_of_the_metadata_stops_the_start_or_is_not_needed() {
+    let disk = left(true).await;
+    let broker = start(&disk).await.expect("starts");
+    for number in 0..COMMANDS {
+        let set_configs = [("flush.ms".to_owned(), (50 + number % 2).to_string())].into();
+        let request = UpdateTopic { name: TOPICS[0].to_owned(), set_configs, ..UpdateTopic::default() };
+        broker.update_topic(request).await.expect("changed");
+    }
+    assert!(broker.stop(STOP_DEADLINE).await);
+    let (mut refusals, mut starts) = (0, 0);
+    for byte in bytes_of(&disk, "d/metadata.snapshot") {
+        match start(&flipped(&disk, "d/metadata.snapshot", byte)).await {
+            Err(refused) => {
+                assert!(refused.contains("metadata.snapshot"), "byte {byte}: {refused}");
+                refusals += 1;
+            }
+            Ok(broker) => {
+                for topic in TOPICS {
+                    serves(&broker, topic).await.expect("no topic is forgotten");
+                }
+                broker.stop(STOP_DEADLINE).await;
+                starts += 1;
+            }
+        }
+    }
+    println!(
+        "checkpoints: a bit flipped at every {} byte of metadata.snapshot, {refusals} starts refused, {starts} without loss",
         step()
     );
 }
