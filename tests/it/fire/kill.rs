@@ -1,10 +1,10 @@
-//! `kill -9` under load, again and again: nothing acknowledged is lost, nothing is there twice, order is kept.
+//! `kill -9` under load, again and again: nothing acknowledged is lost, order is kept, and nothing of a producer with id is there twice.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::history::Fate;
+use super::history::{Fate, duplicates};
 use super::load::{Checked, Kind, Load, TOPIC};
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
@@ -61,7 +61,7 @@ async fn prove(flush: &'static str) {
     let mut broker = BrokerProcess::start(folder.path(), free_port());
     broker.answers(None).await;
     let address = broker.address();
-    let mut load = Load::start(&address, &Kind { flush, idempotent: 3, plain: 0, stock: 0 }).await;
+    let mut load = Load::start(&address, &Kind { flush, idempotent: 2, plain: 1, stock: 1 }).await;
     let (broker, kills) = kill_many(broker, folder.path(), &mut load).await;
     load.stop().await;
     // WHY once more: what is checked has been recovered, too.
@@ -84,7 +84,8 @@ fn report(flush: &str, kills: &Kills, checked: &Checked) {
     let ms = |at: usize| restarts.get(at).map_or(0, Duration::as_millis);
     println!(
         "kill -9, flush={flush}: {} kills under load ({} lives without an acknowledgement) and {} while starting; \
-         {} records acknowledged ({} without offset), {} with open outcome; {stored} stored, each read twice; \
+         {} records acknowledged ({} without offset), {} with open outcome; {stored} stored, {} of them duplicates of producers without id, each read \
+         twice; \
          restart median {} ms, largest {} ms",
         kills.under_load,
         kills.idle,
@@ -92,6 +93,7 @@ fn report(flush: &str, kills: &Kills, checked: &Checked) {
         checked.sent.acknowledged(),
         checked.sent.count(|fate| matches!(fate, Fate::Stored(-1, _))),
         checked.sent.count(|fate| fate == Fate::Open),
+        duplicates(&checked.log),
         ms(restarts.len() / 2),
         ms(restarts.len().saturating_sub(1)),
     );
