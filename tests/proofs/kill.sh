@@ -26,4 +26,4 @@ for flush in ack os; do
         exit 1
     fi
 done
-echo "kill -9: $kills kills under load for each of 2 flush modes: 0 lost, 0 twice, 0 out of order, 0 changed"
+echo "kill -9: $kills kills under load for each of 2 flush modes: 0 lost, 0 twice with a producer id, 0 out of order, 0 changed"
