@@ -8,7 +8,7 @@
 //!  L3 copies     replica  cluster
 //!  L2 disk       log
 //!  L1 bytes      record
-//!  L0 words      base  env  config  proto
+//!  L0 words      base  env  config  metrics  proto
 //! ```
 //!
 //! Imports go downward only; `tests/tidy` holds them against the table in `docs/ARCHITECTURE.md`.
@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod config;
 pub mod env;
 pub mod log;
+pub mod metrics;
 pub mod proto;
 pub mod record;
 pub mod replica;

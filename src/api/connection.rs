@@ -1,5 +1,5 @@
-//! One accepted connection: counted, and closed when its peer does not begin to speak, leaves no window for a reply, or is
-//! silent while the door stops.
+//! One connection that carries gRPC: closed when its peer does not go on to speak, leaves no window for a reply, or is silent while
+//! the door stops.
 
 use std::io;
 use std::pin::Pin;
@@ -8,82 +8,26 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::arrival::{Arrived, Place, stopped};
 use super::listener::Door;
 use super::under_way::{PATIENCE, UnderWay};
-use super::windows::{Admission, Windows};
 use crate::env::Clock;
 use crate::env::clock::Sleep;
 use crate::env::frame_follower::{FrameFollower, PREFACE_BYTES};
 use crate::env::rule::Rule;
 use crate::env::socket::FrameSocket;
 
-/// Time that a peer has for its first bytes. Without it a peer that is silent keeps its place for ever, and holds a stop
-/// up to its deadline (hyper issue 4170).
-const FIRST_BYTES_WAIT: Duration = Duration::from_secs(5);
-
 /// Time that a peer has for its first word after the door has begun to stop. HTTP/2's farewell holds a ping, so whoever
 /// is there answers; without this a peer that is not would hold the stop up to its deadline.
-const FAREWELL_WAIT: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL_WAIT: Duration = Duration::from_secs(2);
 
 /// Age of a piece of a reply at which its connection ends. The stream of one that is sent in part is reset before that; what
 /// is left has no window, HTTP/2 does not look at its body again, and nothing less gives its memory back. WHY even where
 /// other calls go on: a client that reads one of them could hold the memory of all others.
 const UNSENT_WAIT: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
 
-/// A connection that was accepted but is not yet served: it can go to another thread.
-pub struct Accepted {
-    socket: std::net::TcpStream,
-    place: Place,
-}
-
-/// What a connection takes of what there is; given back when it is closed.
-type Place = (OwnedSemaphorePermit, Admission);
-
-impl Accepted {
-    /// Takes a connection off the runtime that accepted it; what it takes is given back when it is closed.
-    ///
-    /// Errors: the socket can't be set up.
-    pub fn new(socket: TcpStream, place: OwnedSemaphorePermit, admission: Admission) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
-        Ok(Self { socket: socket.into_std()?, place: (place, admission) })
-    }
-
-    /// The windows that it was given.
-    pub fn windows(&self) -> Windows {
-        self.place.1.windows
-    }
-
-    /// Puts it on the runtime that serves it.
-    ///
-    /// Errors: the runtime can't watch another socket.
-    pub fn connect(self, door: &Door) -> io::Result<Connection> {
-        let socket = TcpStream::from_std(self.socket)?;
-        let clock = door.broker.env().clock.clone();
-        let deadline = Duration::from_millis(door.broker.settings().shutdown_timeout_ms.unsigned_abs());
-        Ok(Connection {
-            socket: FrameSocket::new(socket, FrameFollower::of_client()),
-            silence: Some(clock.sleep(FIRST_BYTES_WAIT)),
-            preface_left: PREFACE_BYTES,
-            stop: Some(Box::pin(stopped(door.stopping.clone()))),
-            // Below the deadline, or it would not save the stop.
-            farewell_wait: FAREWELL_WAIT.min(deadline / 2),
-            under_way: Arc::default(),
-            next_look: None,
-            clock,
-            _place: self.place,
-        })
-    }
-}
-
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // A sender that is gone has stopped.
-    let _ = stopping.wait_for(|stops| *stops).await;
-}
 
 /// A served connection.
 pub struct Connection {
@@ -103,6 +47,25 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Serves a peer that has begun to speak HTTP/2.
+    pub fn new(arrived: Arrived, door: &Door) -> Self {
+        let Arrived { socket, place, silence } = arrived;
+        let clock = door.broker.env().clock.clone();
+        let deadline = Duration::from_millis(door.broker.settings().shutdown_timeout_ms.unsigned_abs());
+        Self {
+            socket: FrameSocket::new(socket, FrameFollower::of_client()),
+            silence: Some(silence),
+            preface_left: PREFACE_BYTES,
+            stop: Some(Box::pin(stopped(door.stopping.clone()))),
+            // Below the deadline, or it would not save the stop.
+            farewell_wait: FAREWELL_WAIT.min(deadline / 2),
+            under_way: Arc::default(),
+            next_look: None,
+            clock,
+            _place: place,
+        }
+    }
+
     /// The address under which the peer found us, where it is still known.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         self.socket.socket().local_addr().ok()

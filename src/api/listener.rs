@@ -9,15 +9,16 @@ use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use super::connection::Accepted;
-use super::grpc;
-use super::windows::{WIDE, WindowGate};
+use super::arrival::Accepted;
+use super::shard;
+use super::windows::WindowGate;
 use crate::broker::Broker;
 use crate::env::rule::Rule;
 use crate::env::threads;
+use crate::metrics::Refusal;
 
 /// Accepted connections that wait for their shard to take them.
-const DEALT_MAX: usize = 128;
+pub(super) const DEALT_MAX: usize = 128;
 
 /// Pause after an accept that failed, such as for want of descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -57,7 +58,7 @@ pub async fn serve(
     let own_shard = shards.own.take();
     let draining = async {
         if let Some(connections) = own_shard {
-            grpc::serve(door, connections).await;
+            shard::serve(door, connections).await;
         }
     };
     let mut draining = std::pin::pin!(draining.fuse());
@@ -81,7 +82,7 @@ pub async fn serve(
 }
 
 /// Accepts for ever. Above `max.connections`, or without memory for what it may send, a connection is closed at once.
-async fn accept(broker: &Broker, listener: &TcpListener, queues: &[Queue]) {
+async fn accept(broker: &Broker, listener: &TcpListener, queues: &[mpsc::Sender<Accepted>]) {
     let gate = WindowGate::new(broker.budget().clone());
     let places = Arc::new(Semaphore::new(broker.settings().connections_max.min(Semaphore::MAX_PERMITS)));
     let mut turns = queues.iter().cycle();
@@ -95,51 +96,27 @@ async fn accept(broker: &Broker, listener: &TcpListener, queues: &[Queue]) {
             }
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
+            broker.counters().refused(Refusal::Connections).increment();
             tracing::warn!("a connection was refused: max.connections is reached");
             continue;
         };
         let Some(admission) = gate.admit() else {
+            broker.counters().refused(Refusal::Memory).increment();
             tracing::warn!("a connection was refused: memory.bytes is used up");
             continue;
         };
         let accepted = Accepted::new(socket, place, admission);
         let (Ok(accepted), Some(shard)) = (accepted, turns.next()) else { continue };
-        if shard.of(&accepted).send(accepted).await.is_err() {
+        if shard.send(accepted).await.is_err() {
             return;
         }
     }
 }
 
-/// Where connections wait for one shard. WHY two: a server gives the same windows to all its connections.
-struct Queue {
-    wide: mpsc::Sender<Accepted>,
-    narrow: mpsc::Sender<Accepted>,
-}
-
-/// The other end of a shard's queue.
-pub struct Connections {
-    /// Those with wide windows.
-    pub wide: mpsc::Receiver<Accepted>,
-    /// Those with narrow windows.
-    pub narrow: mpsc::Receiver<Accepted>,
-}
-
-impl Queue {
-    fn new() -> (Self, Connections) {
-        let (wide, wide_end) = mpsc::channel(DEALT_MAX);
-        let (narrow, narrow_end) = mpsc::channel(DEALT_MAX);
-        (Self { wide, narrow }, Connections { wide: wide_end, narrow: narrow_end })
-    }
-
-    fn of(&self, accepted: &Accepted) -> &mpsc::Sender<Accepted> {
-        if accepted.windows() == WIDE { &self.wide } else { &self.narrow }
-    }
-}
-
 /// Where connections are served: here when there is one shard, else each on a thread of its own.
 struct Shards {
-    queues: Vec<Queue>,
-    own: Option<Connections>,
+    queues: Vec<mpsc::Sender<Accepted>>,
+    own: Option<mpsc::Receiver<Accepted>>,
     threads: Vec<oneshot::Receiver<()>>,
     /// Dropped when nobody waits for the shards any more: they end at once then.
     _cut: watch::Sender<()>,
@@ -148,7 +125,8 @@ struct Shards {
 impl Shards {
     fn start(door: &Door, count: usize) -> io::Result<Self> {
         let (cut, cut_off) = watch::channel(());
-        let (queues, mut ends): (Vec<_>, Vec<_>) = (0..count.max(1)).map(|_| Queue::new()).unzip();
+        let (queues, mut ends): (Vec<_>, Vec<_>) =
+            (0..count.max(1)).map(|_| mpsc::channel(DEALT_MAX)).unzip();
         if ends.len() == 1 {
             return Ok(Self { queues, own: ends.pop(), threads: Vec::new(), _cut: cut });
         }
@@ -170,7 +148,7 @@ impl Shards {
 fn start_shard(
     index: usize,
     door: Door,
-    connections: Connections,
+    connections: mpsc::Receiver<Accepted>,
     mut cut_off: watch::Receiver<()>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -178,7 +156,7 @@ fn start_shard(
     threads::spawn(&format!("weir-shard-{index}"), move || {
         runtime.block_on(async {
             tokio::select! {
-                () = grpc::serve(door, connections) => {}
+                () = shard::serve(door, connections) => {}
                 // Nothing is ever sent: this resolves when the sender is dropped.
                 _ = cut_off.changed() => {}
             }

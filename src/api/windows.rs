@@ -43,7 +43,16 @@ pub struct WindowGate {
 pub struct Admission {
     /// The windows.
     pub windows: Windows,
-    _debits: (Debit, Option<Debit>),
+    debits: (Debit, Option<Debit>),
+}
+
+impl Admission {
+    /// Gives back what is above narrow windows.
+    pub fn narrow(&mut self) {
+        self.windows = NARROW;
+        self.debits.0.shrink_to(NARROW.memory_bytes());
+        self.debits.1 = None;
+    }
 }
 
 impl WindowGate {
@@ -58,14 +67,14 @@ impl WindowGate {
     pub fn admit(&self) -> Option<Admission> {
         self.admit_wide().or_else(|| {
             let debit = self.budget.try_debit(NARROW.memory_bytes())?;
-            Some(Admission { windows: NARROW, _debits: (debit, None) })
+            Some(Admission { windows: NARROW, debits: (debit, None) })
         })
     }
 
     fn admit_wide(&self) -> Option<Admission> {
         let part = self.wide.try_debit(WIDE.memory_bytes())?;
         let debit = self.budget.try_debit(WIDE.memory_bytes())?;
-        Some(Admission { windows: WIDE, _debits: (debit, Some(part)) })
+        Some(Admission { windows: WIDE, debits: (debit, Some(part)) })
     }
 }
 

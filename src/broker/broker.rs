@@ -22,6 +22,7 @@ use crate::cluster::{Image, MetadataLog};
 use crate::config::BrokerSettings;
 use crate::env::Env;
 use crate::log::LogStore;
+use crate::metrics::Counters;
 use crate::replica::Partition;
 
 /// Epoch of a new producer id.
@@ -44,6 +45,7 @@ pub struct Broker {
     pub(super) partitions: Arc<Partitions>,
     budget: Arc<Budget>,
     unfinished: Arc<Share>,
+    counters: Arc<Counters>,
     producer_ids: ProducerIds,
     spread: Spread,
     started: Duration,
@@ -77,6 +79,7 @@ impl Broker {
         Arc::new(Self {
             budget: Budget::new(parts.settings.memory_bytes - unfinished_bytes(&parts.settings)),
             unfinished: Share::new(unfinished_bytes(&parts.settings)),
+            counters: Arc::default(),
             producer_ids: ProducerIds::new(parts.metadata.clone(), &parts.env.rng),
             spread: Spread::default(),
             started: parts.env.clock.monotonic(),
@@ -189,6 +192,11 @@ impl Broker {
     /// memory can't keep the next message from being read for ever.
     pub fn unfinished(&self) -> &Arc<Share> {
         &self.unfinished
+    }
+
+    /// What doors and broker count.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Its settings.

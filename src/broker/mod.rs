@@ -16,6 +16,7 @@ pub mod produce;
 mod producer_ids;
 pub mod request;
 pub mod start;
+pub mod stats;
 pub mod topics;
 pub mod unpacking;
 

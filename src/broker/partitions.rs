@@ -13,7 +13,8 @@ use crate::cluster::{Image, PartitionState, Topic};
 use crate::env::Env;
 use crate::log::flush::checkpoint::CheckpointError;
 use crate::log::folder::{self, PartitionMeta};
-use crate::log::{LogSpec, LogStore, OpenError};
+use crate::log::{LogSize, LogSpec, LogStore, OpenError};
+use crate::metrics::TopicBook;
 use crate::replica::Partition;
 
 /// Where the partitions of a broker are found.
@@ -25,6 +26,14 @@ pub struct Home {
     pub data_dir: PathBuf,
     /// Whose it is.
     pub cluster_id: ClusterId,
+}
+
+/// What a look at a partition told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) size: LogSize,
+    pub(super) unsynced_bytes: u64,
+    pub(super) is_offline: bool,
 }
 
 /// Why a log could not be opened, and what to do about it.
@@ -44,6 +53,9 @@ pub struct Partitions {
     open: DashMap<TopicPartition, Arc<Partition>>,
     /// Why a partition can't be opened; it is not tried again before the next start.
     offline: DashMap<TopicPartition, Arc<str>>,
+    /// Sizes of logs that were not opened yet, which nobody changes.
+    unopened: DashMap<TopicPartition, LogSize>,
+    topics: TopicBook,
     /// Locks of the partitions that are being opened, closed or given other settings.
     turns: DashMap<TopicPartition, Arc<Mutex<()>>>,
 }
@@ -51,8 +63,10 @@ pub struct Partitions {
 impl Partitions {
     /// None opened yet.
     pub fn new(home: Home, store: Arc<LogStore>, image: Arc<ArcSwap<Image>>) -> Arc<Self> {
-        let (open, offline, turns) = (DashMap::new(), DashMap::new(), DashMap::new());
-        Arc::new(Self { home, store, image, open, offline, turns })
+        let (open, offline, unopened, turns) =
+            (DashMap::new(), DashMap::new(), DashMap::new(), DashMap::new());
+        let topics = TopicBook::default();
+        Arc::new(Self { home, store, image, open, offline, unopened, topics, turns })
     }
 
     /// Does what changes a partition while nobody else does, so that what the image says at that moment is what happens
@@ -72,6 +86,43 @@ impl Partitions {
     /// A partition that was used before. Cost: one lookup, no allocation.
     pub fn get(&self, id: TopicPartition) -> Option<Arc<Partition>> {
         self.open.get(&id).map(|entry| entry.value().clone())
+    }
+
+    /// Counters of the topics.
+    pub(super) fn topics(&self) -> &TopicBook {
+        &self.topics
+    }
+
+    /// What a partition takes on disk and whether it is offline, without opening it. May block.
+    pub(super) fn look(&self, topic: &Topic, id: TopicPartition) -> Look {
+        if let Some(open) = self.get(id) {
+            let (size, unsynced_bytes) = (open.size(), open.unsynced_bytes());
+            return Look { size, unsynced_bytes, is_offline: open.offline_reason().is_some() };
+        }
+        let known = self.unopened.get(&id).map(|entry| *entry.value());
+        let size = known.unwrap_or_else(|| {
+            let size = self.size_on_disk(topic, id);
+            self.unopened.insert(id, size);
+            size
+        });
+        Look { size, unsynced_bytes: 0, is_offline: self.offline.contains_key(&id) }
+    }
+
+    /// Forgets what is kept of topics that are gone.
+    pub(super) fn forget_dead(&self) {
+        let image = self.image.load_full();
+        let is_alive = |id| image.topic_by_id(id).is_some_and(|topic| !topic.deleting);
+        self.topics.retain(is_alive);
+        self.unopened.retain(|id, _| is_alive(id.topic_id));
+    }
+
+    fn size_on_disk(&self, topic: &Topic, id: TopicPartition) -> LogSize {
+        let path = folder::path_of(&self.home.data_dir, &topic.name, id.partition);
+        // A folder that can't be read is told when somebody uses the partition.
+        let entries = self.home.env.disk.list(&path).unwrap_or_default();
+        let logs: Vec<u64> =
+            entries.iter().filter(|entry| entry.name.ends_with(".log")).map(|entry| entry.len).collect();
+        LogSize { segment_count: logs.len(), size_bytes: logs.iter().sum() }
     }
 
     /// Opens a partition, or gives the one that is open. May block; others are opened meanwhile.
@@ -123,6 +174,8 @@ impl Partitions {
         self.in_turn(id, || {
             self.open.remove(&id);
             self.offline.remove(&id);
+            self.unopened.remove(&id);
+            self.topics.forget(id.topic_id);
             self.store.close_log(id);
         });
     }
@@ -160,7 +213,7 @@ impl Partitions {
             internal: super::topics::names::is_internal(&topic.name),
         };
         let log = self.store.open_log(spec).map_err(NotOpened::from)?;
-        Ok(Partition::new(topic.name.clone(), log))
+        Ok(Partition::new(topic.name.clone(), log, self.topics.of(id.topic_id)))
     }
 
     /// Whether the folder of the partition is its own. One of somebody else goes to quarantine.

@@ -209,6 +209,16 @@ pub enum Content {
 }
 
 impl Content {
+    /// How many records it holds, of those that take the offsets from `from` to `next`. Cost: none; of whole batches the offsets
+    /// are counted, as gaps in them are rare.
+    pub fn record_count(&self, from: Offset, next: Offset) -> u64 {
+        match self {
+            Self::Records(records) => records.len() as u64,
+            Self::Batch(bytes) if bytes.is_empty() => 0,
+            Self::Batch(_) => next.saturating_sub(from).max(0).unsigned_abs(),
+        }
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         match self {

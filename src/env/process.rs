@@ -15,6 +15,14 @@ pub fn resident() -> Resident {
     std::fs::read_to_string("/proc/self/status").map(|text| parse(&text)).unwrap_or_default()
 }
 
+/// Descriptors of this process: how many are open, and how many may be; zeros where the system does not tell.
+pub fn descriptors() -> (u64, u64) {
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    // One of them is the look itself.
+    (open.saturating_sub(1), limit.unwrap_or(u64::MAX))
+}
+
 fn parse(status: &str) -> Resident {
     let bytes_of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));

@@ -231,6 +231,8 @@ impl Writer {
         let (end, position) = (self.tally.end_offset, self.tally.position);
         self.bytes_since_snapshot += position - before;
         self.active.publish(position, end);
+        log.shared.counters.appends.add(staged.len() as u64);
+        log.shared.counters.append_bytes.add(position - before);
         log.marks.set_log_end(end);
         self.note_unsynced(log, position - before);
         self.write_behind(position);

@@ -194,6 +194,11 @@ impl PartitionLog {
         }
     }
 
+    /// Bytes that are written and not yet synced.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.unsynced.lock().bytes
+    }
+
     /// Segments and bytes.
     pub fn size(&self) -> LogSize {
         let segments = self.segments.load();

@@ -9,6 +9,7 @@ use crate::base::limits::STALLED_APPEND_MICROS;
 use crate::env::files::FileCache;
 use crate::env::rule::Rule;
 use crate::env::{Disk, Env};
+use crate::metrics::LogCounters;
 
 /// Shared by all logs of a data directory.
 pub(super) struct Shared {
@@ -17,6 +18,7 @@ pub(super) struct Shared {
     pub(super) data_dir: PathBuf,
     pub(super) dirty: DirtyQueue,
     pub(super) writer_queue: WriterQueue,
+    pub(super) counters: LogCounters,
     reserve_bytes: u64,
     is_full: AtomicBool,
     is_stalled: AtomicBool,
@@ -33,6 +35,7 @@ impl Shared {
             data_dir,
             dirty: DirtyQueue::default(),
             writer_queue: WriterQueue::default(),
+            counters: LogCounters::default(),
             reserve_bytes,
             is_full: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
@@ -69,6 +72,11 @@ impl Shared {
     /// Whether user logs are refused because free space is below the reserve.
     pub(super) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Free space below which users may not write.
+    pub(super) fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes
     }
 
     /// Takes `bytes` from what users may write, which ends where the reserve begins. `staged` of what was taken before is not

@@ -20,6 +20,7 @@ use crate::base::TopicPartition;
 use crate::env::disk::DiskResult;
 use crate::env::files::FileCache;
 use crate::env::{DiskError, Env, OpKind, threads};
+use crate::metrics::LogCounters;
 
 /// Name of the flush journal in a data directory.
 pub const JOURNAL_FILE: &str = "flush-journal";
@@ -74,6 +75,21 @@ impl LogStore {
         handles.push(threads::spawn("committer", move || committer.run())?);
         handles.push(threads::spawn("writer", move || shared.writer_queue.run())?);
         Ok(())
+    }
+
+    /// What its logs have counted.
+    pub fn counters(&self) -> &LogCounters {
+        &self.shared.counters
+    }
+
+    /// Free space below which user appends are refused.
+    pub fn disk_reserve_bytes(&self) -> u64 {
+        self.shared.reserve_bytes()
+    }
+
+    /// Whether user appends are refused because the free space was below the reserve at the last look.
+    pub fn is_full(&self) -> bool {
+        self.shared.is_full()
     }
 
     /// The committer.

@@ -13,6 +13,7 @@ use crate::config::TopicConfig;
 use crate::log::{
     FoundOffset, LogOffsets, LogSize, LogSlice, MarkWait, PartitionLog, ReadError, Ticket, Wait,
 };
+use crate::metrics::TopicCounters;
 use crate::record::ValidBatch;
 
 /// The reader's place names records that are not in the log: what it read there is gone.
@@ -35,17 +36,28 @@ pub struct WrongTopicId {
 pub struct Partition {
     topic: Arc<str>,
     log: Arc<PartitionLog>,
+    counters: Arc<TopicCounters>,
 }
 
 impl Partition {
-    /// A partition of the named topic.
-    pub fn new(topic: Arc<str>, log: Arc<PartitionLog>) -> Arc<Self> {
-        Arc::new(Self { topic, log })
+    /// A partition of the named topic, which counts into `counters`.
+    pub fn new(topic: Arc<str>, log: Arc<PartitionLog>, counters: Arc<TopicCounters>) -> Arc<Self> {
+        Arc::new(Self { topic, log, counters })
     }
 
     /// Name of the topic.
     pub fn topic(&self) -> &Arc<str> {
         &self.topic
+    }
+
+    /// What was written to its topic and read from it.
+    pub fn counters(&self) -> &TopicCounters {
+        &self.counters
+    }
+
+    /// Bytes that are written and not yet synced.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.log.unsynced_bytes()
     }
 
     /// Its identity.

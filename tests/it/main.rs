@@ -7,6 +7,7 @@ mod crash;
 mod errors;
 mod fire;
 mod golden;
+mod http;
 mod idle;
 mod malformed;
 mod process;

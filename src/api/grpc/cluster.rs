@@ -7,11 +7,15 @@ use super::limits::bounded;
 use super::server::Caller;
 use super::status::status;
 use crate::api::listener::Door;
+use crate::base::error::KINDS;
 use crate::base::limits::REQUEST_ITEMS_MAX;
 use crate::base::time::as_ms;
 use crate::broker::lookup::closest_topic;
+use crate::broker::stats::{Problem, Stats};
 use crate::broker::topics::names::is_internal;
 use crate::env::process;
+use crate::metrics::names::TopicState;
+use crate::metrics::{Method, Protocol, TopicCounters};
 use crate::proto::grpc as pb;
 use crate::proto::grpc::cluster_service_server::ClusterService;
 
@@ -42,6 +46,15 @@ impl ClusterService for Cluster {
             rss_anon_bytes: i64::try_from(resident.anon_bytes).unwrap_or(i64::MAX),
             rss_file_bytes: i64::try_from(resident.file_bytes).unwrap_or(i64::MAX),
         }))
+    }
+
+    async fn get_stats(
+        &self,
+        request: Request<pb::GetStatsRequest>,
+    ) -> Result<Response<pb::GetStatsResponse>, Status> {
+        let stats = self.0.broker.stats().await;
+        let reply = stats_reply(&self.0, stats, request.into_inner().include_topics);
+        bounded(reply, "ask without include_topics")
     }
 
     async fn get_metadata(
@@ -112,4 +125,72 @@ impl Cluster {
             .collect();
         reply
     }
+}
+
+fn stats_reply(door: &Door, stats: Stats, include_topics: bool) -> pb::GetStatsResponse {
+    let (broker, counters, state) = (&door.broker, door.broker.counters(), stats.state);
+    let connections = Protocol::ALL.iter().map(|protocol| counters.connections(*protocol).get()).sum();
+    let open_streams = Method::ALL.iter().map(|method| counters.open_streams(*method).get()).sum();
+    let errors = KINDS.iter().map(|row| counters.errors(row.kind).get()).sum();
+    let topics = stats.topics.into_iter().filter(|_| include_topics);
+    pb::GetStatsResponse {
+        broker_id: broker.settings().node_id,
+        uptime_ms: as_ms(state.uptime),
+        problems: stats.problems.iter().map(problem).collect(),
+        traffic: Some(traffic(&counters.traffic)),
+        requests: signed(broker.request_count()),
+        errors: signed(errors),
+        connections: small(connections),
+        open_streams: small(open_streams),
+        topics: small(state.topics),
+        partitions: small(state.partitions),
+        partitions_offline: small(state.partitions_offline),
+        size_bytes: signed(state.log_size_bytes),
+        segments: signed(state.segments),
+        unsynced_bytes: signed(state.unsynced_bytes),
+        memory_limit_bytes: signed(state.memory_limit_bytes),
+        memory_used_bytes: signed(state.memory_used_bytes),
+        rss_anon_bytes: signed(state.resident_anon_bytes),
+        disk_size_bytes: signed(state.disk_total_bytes),
+        disk_free_bytes: signed(state.disk_free_bytes),
+        disk_reserve_bytes: signed(state.disk_reserve_bytes),
+        disk_full: state.disk_full,
+        topic_stats: topics.map(topic_stats).collect(),
+    }
+}
+
+fn problem(problem: &Problem) -> pb::Problem {
+    let severity = match problem.is_critical() {
+        true => pb::ProblemSeverity::Critical,
+        false => pb::ProblemSeverity::Warning,
+    };
+    pb::Problem { severity: severity.into(), message: problem.to_string() }
+}
+
+fn topic_stats(topic: TopicState) -> pb::TopicStats {
+    pb::TopicStats {
+        name: topic.name.to_string(),
+        partitions: small(topic.partitions),
+        partitions_offline: small(topic.partitions_offline),
+        size_bytes: signed(topic.size_bytes),
+        segments: signed(topic.segments),
+        traffic: Some(traffic(&topic.counters)),
+    }
+}
+
+fn traffic(counters: &TopicCounters) -> pb::Traffic {
+    pb::Traffic {
+        records_in: signed(counters.records_in.get()),
+        bytes_in: signed(counters.bytes_in.get()),
+        records_out: signed(counters.records_out.get()),
+        bytes_out: signed(counters.bytes_out.get()),
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn small(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -4,6 +4,7 @@
 //! hold), [`reply_body`], [`status`] (errors), [`convert`] (requests and
 //! replies), then one file for each service.
 
+pub mod call;
 pub mod cluster;
 pub mod consume;
 pub mod convert;

@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::call::{RequestId, note_items};
 use super::convert;
 use super::limits::fit_results;
 use super::outbox::{Outlet, outbox};
@@ -9,6 +10,7 @@ use super::produce_stream;
 use super::reply_body::Unsent;
 use super::status::status;
 use crate::api::listener::Door;
+use crate::broker::Broker;
 use crate::broker::produce::produce;
 use crate::broker::request::ProduceResult;
 use crate::proto::grpc as pb;
@@ -31,11 +33,12 @@ impl ProducerService for Producing {
         &self,
         request: Request<pb::ProduceRequest>,
     ) -> Result<Response<pb::ProduceResponse>, Status> {
+        let id = RequestId::of(request.extensions());
         let request = request.into_inner();
         let acks = convert::acks(request.acks).map_err(status)?;
         let items = convert::produce_items(request.batches).map_err(status)?;
-        let results = replies(produce(&self.0.broker, acks, items).await);
-        Ok(Response::new(pb::ProduceResponse { results }))
+        let results = produce(&self.0.broker, acks, items).await;
+        Ok(Response::new(pb::ProduceResponse { results: replies(&self.0.broker, &id, results) }))
     }
 
     type ProduceStreamStream = Outlet;
@@ -48,15 +51,21 @@ impl ProducerService for Producing {
         let (results, outlet) = outbox(self.0.broker.budget().clone(), unsent.clone());
         let door = self.0.clone();
         // A task of its own, because the reading of requests must not wait until the client reads results.
-        let reader = tokio::spawn(produce_stream::run(door, request.into_inner(), results));
+        let id = RequestId::of(request.extensions());
+        let reader = tokio::spawn(produce_stream::run(door, id, request.into_inner(), results));
         let mut response = Response::new(outlet.ends(reader.abort_handle()));
         response.extensions_mut().insert(unsent);
         Ok(response)
     }
 }
 
-/// Results of one request, so that they fit a message.
-pub(super) fn replies(results: Vec<ProduceResult>) -> Vec<pb::ProduceResult> {
+/// Results of one request, so that they fit a message; their errors are counted.
+pub(super) fn replies(
+    broker: &Broker,
+    id: &RequestId,
+    results: Vec<ProduceResult>,
+) -> Vec<pb::ProduceResult> {
+    note_items(broker, id, results.iter().filter_map(|result| result.result.as_ref().err()));
     let mut replies: Vec<_> = results.into_iter().map(convert::produce_result).collect();
     fit_results(&mut replies);
     replies

@@ -4,6 +4,7 @@
 //! in bytes; when that is full, the stream is not read, and it empties without the client's help.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
+use super::call::{OpenStream, RequestId, note_answer, note_status};
 use super::convert::stream_items;
 use super::limits::STREAM_UNSETTLED_BYTES_MAX;
 use super::outbox::Outbox;
@@ -20,9 +22,11 @@ use super::produce::replies;
 use super::status::{completed, status};
 use crate::api::listener::Door;
 use crate::base::Error;
+use crate::broker::Broker;
 use crate::broker::errors::shutting_down;
 use crate::broker::produce::{AnswerOrder, StreamState, Submitted, submit};
 use crate::broker::request::{Acks, ProduceResult};
+use crate::metrics::Method;
 use crate::proto::grpc as pb;
 
 /// A request whose items are appended.
@@ -31,21 +35,28 @@ struct InFlight {
     acks: Acks,
     submitted: Submitted,
     room: OwnedSemaphorePermit,
+    begun: Duration,
 }
 
 /// Serves one stream to its end: the client's half-close, its going away, or the stop of the broker. Everything that was
 /// appended is answered before the stream ends.
 pub(super) async fn run(
     door: Door,
+    id: RequestId,
     requests: impl Stream<Item = Result<pb::ProduceStreamRequest, Status>> + Unpin,
     outbox: Outbox,
 ) {
+    let broker = door.broker.clone();
+    let _open = OpenStream::new(&broker, Method::ProduceStream);
     let (appended, in_flight) = unbounded_channel();
     let reading = async { Ok(read(door, requests, appended).await) };
-    let ended = match try_join(reading, settle(in_flight, &outbox)).await {
+    let ended = match try_join(reading, settle(in_flight, (&broker, &id), &outbox)).await {
         Ok((ended, ())) => ended,
         Err(error) => Err(status(error)),
     };
+    if let Err(status) = &ended {
+        note_status(&broker, &id, status);
+    }
     outbox.end(ended);
 }
 
@@ -70,13 +81,14 @@ async fn read(
         if request.resume {
             state.resume();
         }
+        let begun = door.broker.env().clock.monotonic();
         let sequence = request.sequence;
         let (acks, items) = stream_items(request);
         let bytes: usize = items.iter().map(|item| item.size_bytes).sum();
         let permits = bytes.clamp(1, STREAM_UNSETTLED_BYTES_MAX) as u32;
         let room = room.clone().acquire_many_owned(permits).await.expect("the semaphore is never closed");
         let submitted = submit(&door.broker, acks, items, Some(&mut state)).await;
-        if appended.send(InFlight { sequence, acks, submitted, room }).is_err() {
+        if appended.send(InFlight { sequence, acks, submitted, room, begun }).is_err() {
             return Ok(());
         }
     }
@@ -85,7 +97,11 @@ async fn read(
 /// Answers requests as they settle, in order per partition.
 ///
 /// Errors: the client does not read its results.
-async fn settle(mut in_flight: UnboundedReceiver<InFlight>, outbox: &Outbox) -> Result<(), Error> {
+async fn settle(
+    mut in_flight: UnboundedReceiver<InFlight>,
+    (broker, id): (&Broker, &RequestId),
+    outbox: &Outbox,
+) -> Result<(), Error> {
     let mut order = AnswerOrder::default();
     let mut settling = FuturesUnordered::new();
     let mut is_open = true;
@@ -102,9 +118,12 @@ async fn settle(mut in_flight: UnboundedReceiver<InFlight>, outbox: &Outbox) -> 
                     settling.push(settle_one(number, next));
                 }
             },
-            Some((number, sequence, results)) = settling.next(), if !settling.is_empty() => {
+            Some((number, settled)) = settling.next(), if !settling.is_empty() => {
+                let Settled { sequence, results, begun } = settled;
+                let took = broker.env().clock.monotonic().saturating_sub(begun);
+                note_answer(broker, Method::ProduceStream, took);
                 if let Some(results) = results {
-                    let result = pb::ProduceStreamResult { sequence, results: replies(results) };
+                    let result = pb::ProduceStreamResult { sequence, results: replies(broker, id, results) };
                     outbox.put(order.finish(number, result))?;
                 }
             }
@@ -113,9 +132,18 @@ async fn settle(mut in_flight: UnboundedReceiver<InFlight>, outbox: &Outbox) -> 
     }
 }
 
-/// Waits for one request; `None` where no answer is asked for.
-async fn settle_one(number: u64, request: InFlight) -> (u64, i64, Option<Vec<ProduceResult>>) {
+/// A request whose end is known.
+struct Settled {
+    sequence: i64,
+    /// `None` where no answer is asked for.
+    results: Option<Vec<ProduceResult>>,
+    begun: Duration,
+}
+
+/// Waits for one request.
+async fn settle_one(number: u64, request: InFlight) -> (u64, Settled) {
     let results = request.submitted.settle().await;
     drop(request.room);
-    (number, request.sequence, (request.acks != Acks::None).then_some(results))
+    let results = (request.acks != Acks::None).then_some(results);
+    (number, Settled { sequence: request.sequence, results, begun: request.begun })
 }

@@ -17,6 +17,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
+use super::call::CallLayer;
 use super::cluster::Cluster;
 use super::consume::Consuming;
 use super::limits;
@@ -25,8 +26,10 @@ use super::reply_body::watched;
 use super::request_body::RequestBody;
 use super::status::complete_reply;
 use super::topics::Topics;
-use crate::api::connection::{Accepted, Connection};
-use crate::api::listener::{Connections, Door};
+use crate::api::arrival::Arrived;
+use crate::api::connection::Connection;
+use crate::api::listener::Door;
+use crate::api::shard::Connections;
 use crate::api::under_way::UnderWay;
 use crate::api::windows::{NARROW, WIDE, Windows};
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
@@ -85,28 +88,19 @@ pub async fn serve(door: Door, connections: Connections) {
 
 async fn serve_with(
     windows: Windows,
-    connections: mpsc::Receiver<Accepted>,
+    connections: mpsc::Receiver<Arrived>,
     (door, routes): (&Door, Routes),
     stopped: impl Future<Output = ()>,
 ) {
-    let incoming = ReceiverStream::new(connections).filter_map(|accepted| {
-        let connected = accepted.connect(door);
-        async move {
-            match connected {
-                Ok(connection) => Some(Ok::<_, Infallible>(connection)),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be served");
-                    None
-                }
-            }
-        }
-    });
+    let incoming =
+        ReceiverStream::new(connections).map(|arrived| Ok::<_, Infallible>(Connection::new(arrived, door)));
     let (share, budget) = (door.broker.unfinished().clone(), door.broker.budget().clone());
     let clock = door.broker.env().clock.clone();
     let counted = move |request: Request<Body>| {
         request.map(|body| Body::new(RequestBody::new(body, share.clone(), budget.clone(), clock.clone())))
     };
     let served = limits::server(windows)
+        .layer(CallLayer(door.broker.clone()))
         .layer(MapResponseLayer::new(|reply| watched(complete_reply(reply))))
         .layer(MapRequestLayer::new(counted))
         .add_routes(routes)

@@ -25,6 +25,8 @@ use crate::proto::grpc::producer_service_client::ProducerServiceClient;
 use crate::proto::grpc::topic_service_client::TopicServiceClient;
 use crate::record::{BatchBuilder, Codec, NewRecord, ProducerFields};
 
+mod calls;
+
 struct World {
     broker: Arc<Broker>,
     channel: Channel,

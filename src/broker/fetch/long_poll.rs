@@ -29,7 +29,7 @@ pub async fn fetch(
     loop {
         let pass = call.read(broker).await;
         if is_last || call.is_enough(&pass) {
-            return call.reply(pass);
+            return call.reply(broker, pass);
         }
         let marks = pass.marks.clone();
         drop(pass);
@@ -87,9 +87,21 @@ impl Call {
         !self.refused.is_empty() || pass.has_report || pass.bounds.content_bytes() >= self.min_bytes
     }
 
-    fn reply(self, pass: Pass) -> FetchReply {
+    /// Entries and readers are in the order of the request; some readers may have no entry.
+    fn note_given(&self, broker: &Broker, entries: &[(usize, FetchedPartition)], sizes: &[usize]) {
+        let mut readers = self.readers.iter();
+        for ((index, entry), size_bytes) in entries.iter().zip(sizes) {
+            let reader = readers.find(|(of, _)| of == index);
+            if let (Some((_, reader)), Ok(fetched)) = (reader, &entry.result) {
+                reader.note_given(broker, fetched, *size_bytes);
+            }
+        }
+    }
+
+    fn reply(self, broker: &Broker, pass: Pass) -> FetchReply {
         let mut bounds = pass.bounds;
         let mut entries = pass.entries;
+        self.note_given(broker, &entries, &pass.sizes);
         for (index, refused) in self.refused {
             if bounds.enter(entry_bytes(&refused), 0) != Entry::LeftOut {
                 entries.push((index, refused));
@@ -105,6 +117,8 @@ impl Call {
 struct Pass {
     bounds: ReplyBounds,
     entries: Vec<(usize, FetchedPartition)>,
+    /// Bytes of what each entry holds.
+    sizes: Vec<usize>,
     debits: Vec<Debit>,
     /// High watermark that each partition had before it was read.
     marks: Vec<Offset>,
@@ -130,12 +144,16 @@ impl Pass {
         let entry = reader.answer(result);
         match self.bounds.enter(entry_bytes(&entry), size_bytes) {
             Entry::Fits => {}
-            Entry::FitsAlone => self.entries.clear(),
+            Entry::FitsAlone => {
+                self.entries.clear();
+                self.sizes.clear();
+            }
             Entry::LeftOut => {
                 self.has_report = true;
                 return;
             }
         }
         self.entries.push((index, entry));
+        self.sizes.push(size_bytes);
     }
 }

@@ -79,6 +79,13 @@ impl Reader {
         Place { topic: &self.topic, partition: self.partition.id().partition, stopping }
     }
 
+    /// Counts what a read gave, once it goes to the reader.
+    pub fn note_given(&self, broker: &Broker, fetched: &Fetched, size_bytes: usize) {
+        let records = fetched.content.record_count(self.offset, fetched.next_offset);
+        self.partition.counters().note_out(records, size_bytes as u64);
+        broker.counters().traffic.note_out(records, size_bytes as u64);
+    }
+
     /// The answer for this partition.
     pub fn answer(&self, result: Result<Fetched, Error>) -> FetchedPartition {
         FetchedPartition { topic: self.topic.clone(), partition: self.partition.id().partition, result }

@@ -122,7 +122,7 @@ impl Tail {
     }
 
     fn take(&mut self, index: usize, read: Result<Read, Error>) -> Option<TailAnswer> {
-        let Read { fetched, debits, .. } = match read {
+        let Read { fetched, debits, size_bytes } = match read {
             Ok(read) => read,
             Err(error) if error.kind == ErrorKind::Throttled => return None,
             Err(error) => return Some(self.give_up(index, error)),
@@ -132,6 +132,7 @@ impl Tail {
             return None;
         }
         place.is_told = true;
+        place.reader.note_given(&self.broker, &fetched, size_bytes);
         place.reader.offset = fetched.next_offset;
         let caught_up = fetched.next_offset >= fetched.offsets.high_watermark;
         Some(TailAnswer { partition: place.reader.answer(Ok(fetched)), caught_up, debits })

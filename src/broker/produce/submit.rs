@@ -48,6 +48,7 @@ struct Answer {
     partition: Option<i32>,
     record_indexes: Vec<u32>,
     record_count: i32,
+    batch_bytes: u64,
 }
 
 enum Fate {
@@ -210,6 +211,7 @@ impl Submitter<'_> {
     fn append(&mut self, target: &Target, partition: Arc<Partition>, indexes: Vec<u32>, batch: ValidBatch) {
         let mut answer = target.answer(Some(partition.id().partition), indexes);
         answer.record_count = batch.record_count();
+        answer.batch_bytes = batch.total_bytes() as u64;
         let mut ticket = partition.append(batch, self.debit.clone());
         let append = match (&mut ticket).now_or_never() {
             Some(Ok(appended)) => Append::Written(appended),
@@ -268,6 +270,7 @@ impl Target {
             partition,
             record_indexes,
             record_count,
+            batch_bytes: 0,
         }
     }
 }
@@ -320,6 +323,11 @@ impl Part {
             Fate::Appended(partition, append) => {
                 let stored = stored(broker, &partition, append, acks).await;
                 let stored = stored.map(|stored| Stored { record_count: answer.record_count, ..stored });
+                if stored.as_ref().is_ok_and(|stored| !stored.duplicate) {
+                    let records = u64::from(answer.record_count.unsigned_abs());
+                    partition.counters().note_in(records, answer.batch_bytes);
+                    broker.counters().traffic.note_in(records, answer.batch_bytes);
+                }
                 (Some(partition.id().topic_id), stored)
             }
         };

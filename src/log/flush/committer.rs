@@ -98,13 +98,19 @@ impl Committer {
         if jobs.is_empty() {
             return;
         }
+        let begun = self.shared.env.clock.monotonic();
         persist_indexes(&mut jobs);
         self.sync_files(&mut jobs);
         self.sync_folders(&mut jobs);
         self.note_points(&mut jobs);
+        let took = self.shared.env.clock.monotonic().saturating_sub(begun);
+        self.shared.counters.sync_rounds.record(took);
         for job in &jobs {
             match &job.failed {
-                Some(error) if Rule::GoOffline.holds() => job.log.fail(error),
+                Some(error) if Rule::GoOffline.holds() => {
+                    self.shared.counters.sync_failures.increment();
+                    job.log.fail(error);
+                }
                 _ => job.log.marks.set_flushed(job.capture.end),
             }
         }

@@ -353,4 +353,11 @@ impl ClusterService for Fake {
         let topics = request.into_inner().topics.into_iter().map(topic).collect();
         Ok(Response::new(GetMetadataResponse { topics, ..Default::default() }))
     }
+
+    async fn get_stats(
+        &self,
+        _: Request<weir::proto::grpc::GetStatsRequest>,
+    ) -> Result<Response<weir::proto::grpc::GetStatsResponse>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
 }
