@@ -2,12 +2,14 @@
 
 use clap::{Parser, Subcommand};
 
+use super::cluster::ClusterArgs;
 use super::consume::ConsumeArgs;
 use super::demo::DemoArgs;
 use super::global::Global;
 use super::log::LogArgs;
 use super::produce::ProduceArgs;
 use super::serve::ServeArgs;
+use super::top::TopArgs;
 use super::topic::TopicArgs;
 
 /// Examples come first in every help page; the rest is looked up.
@@ -49,6 +51,10 @@ pub enum Command {
     Consume(ConsumeArgs),
     /// Look at stored logs, without a broker
     Log(LogArgs),
+    /// Show how the broker fares, and check its health
+    Cluster(ClusterArgs),
+    /// Show topics with their rates, live
+    Top(TopArgs),
 }
 
 #[cfg(test)]
@@ -139,6 +145,9 @@ mod tests {
             "weir produce orders -J --repartition -F -",
             "weir c orders -e -n 5 -f %v --tail 3 -p 0,1 -p 2",
             "weir consume orders -J --timeout 3s -q -vv --color never",
+            "weir cluster status -J",
+            "weir cluster health --watch --exit-when-healthy -d 500ms",
+            "weir top --once -J --sort size -d 5s",
         ] {
             let parsed = parse(line);
             assert!(parsed.is_ok() || line.contains("-a 0 -a 1"), "{line}: {parsed:?}");

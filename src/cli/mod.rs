@@ -6,6 +6,7 @@
 //! clock.
 
 pub mod args;
+pub mod cluster;
 pub mod consume;
 pub mod context;
 pub mod demo;
@@ -23,6 +24,7 @@ pub mod progress;
 pub mod run;
 pub mod sample;
 pub mod serve;
+pub mod top;
 pub mod topic;
 
 pub use run::main;

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
 use super::output::print_error;
-use super::{consume, demo, log, produce, serve, topic};
+use super::{cluster, consume, demo, log, produce, serve, top, topic};
 
 /// Parses the arguments of the process and runs the command. Prints its own errors.
 pub fn main() -> ExitCode {
@@ -40,6 +40,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
         Command::Produce(args) => runtime.block_on(until_interrupted(produce::run(&context, &args))),
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
+        Command::Cluster(args) => runtime.block_on(until_interrupted(cluster::run(&context, &args))),
+        Command::Top(args) => runtime.block_on(until_interrupted(top::run(&context, &args))),
     };
     // WHY: a thread may still wait for a line of stdin; nobody wants that line any more.
     runtime.shutdown_background();

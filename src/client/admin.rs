@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::convert::{read_cluster, read_config_key, read_listed_offset, read_topic, read_trimmed};
 use super::fault::malformed;
 use super::metadata::Metadata;
+use super::stats::{Stats, read_stats};
 use super::types::{At, Cluster, ConfigKey, ListedOffset, Topic, TrimmedPartition, UpdatedTopic};
 use crate::base::{Error, Offset};
 use crate::proto::grpc;
@@ -105,6 +106,11 @@ impl Admin {
     /// Version, identity and settings of the broker.
     pub async fn cluster(&self) -> Result<Cluster, Error> {
         Ok(read_cluster(self.connection.get_cluster(grpc::GetClusterRequest {}).await?))
+    }
+
+    /// How the broker fares, topic by topic. Two answers give rates.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        Ok(read_stats(self.connection.get_stats(grpc::GetStatsRequest { include_topics: true }).await?))
     }
 }
 

@@ -115,6 +115,7 @@ impl Connection {
         list_config_keys: topics(ListConfigKeysRequest) -> ListConfigKeysResponse;
         get_cluster: clusters(GetClusterRequest) -> GetClusterResponse;
         get_metadata: clusters(GetMetadataRequest) -> GetMetadataResponse;
+        get_stats: clusters(GetStatsRequest) -> GetStatsResponse;
     }
 
     /// Opens a stream of produce requests; its responses come in any order but that of a partition.

@@ -41,6 +41,7 @@ mod metadata;
 mod partitioner;
 mod producer;
 mod retry;
+mod stats;
 mod types;
 
 pub use crate::record::Codec;
@@ -48,6 +49,7 @@ pub use admin::{Admin, CreateTopic, DeleteTopic, ListTopics, TrimTopic, UpdateTo
 pub use consumer::{Consumer, ConsumerBuilder, Event};
 pub use handle::{Client, ClientBuilder};
 pub use producer::{CloseReport, Delivery, Producer, ProducerBuilder, Record, RecordMetadata};
+pub use stats::{Problem, Stats, TopicStats, Traffic};
 pub use types::{
     Acks, At, Broker, BrokerSetting, Cluster, ConfigKey, ConfigValue, ConsumerRecord, Durability,
     ListedOffset, Partition, Start, TimestampType, Topic, TrimmedPartition, UpdatedTopic,

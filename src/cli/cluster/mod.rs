@@ -1,0 +1,13 @@
+//! `weir cluster`: how the broker fares.
+//!
+//! Reading order: [`args`], [`run`], then one file for each command.
+
+mod args;
+mod health;
+mod run;
+mod status;
+
+pub use args::ClusterArgs;
+pub(super) use health::Health;
+pub use run::run;
+pub(super) use status::print_uptime;

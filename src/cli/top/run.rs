@@ -1,0 +1,53 @@
+//! Samples, frames, until somebody has seen enough.
+
+use std::io::IsTerminal;
+
+use super::args::TopArgs;
+use super::rates::Frame;
+use super::screen::Screen;
+use super::view;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure, in_words};
+use crate::cli::output::{print, print_document, print_error};
+use crate::cli::serve::signal;
+
+/// Runs `weir top`. Whatever ends it gives the terminal back, also a signal.
+pub async fn run(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
+    tokio::select! {
+        end = draw(context, args) => end,
+        () = signal() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
+    let admin = context.client().await?.admin();
+    let address = context.global.bootstrap.clone();
+    // A broker that is not there from the beginning is a mistake in the address more often than not.
+    let mut before = admin.stats().await?;
+    let is_live = std::io::stdout().is_terminal() && !context.global.json && !args.once;
+    let screen = Screen::open(is_live)?;
+    loop {
+        context.sleep(args.delay).await;
+        let now = match admin.stats().await {
+            Ok(now) => now,
+            Err(error) if args.once => return Err(error.into()),
+            Err(error) => {
+                match is_live {
+                    true => screen.show(&format!("broker at {address}: {}", in_words(&error)))?,
+                    false => print_error(&in_words(&error)),
+                }
+                continue;
+            }
+        };
+        let frame = Frame::between(&before, now.clone(), args.sort);
+        match context.global.json {
+            true => print_document("top", view::fields(&frame, &address))?,
+            false if args.once => print(view::text(&frame, &address))?,
+            false => screen.show(&view::text(&frame, &address))?,
+        }
+        if args.once {
+            return Ok(Exit::Done);
+        }
+        before = now;
+    }
+}
