@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::args::{Cli, Command};
 use super::context::Context;
@@ -28,7 +28,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     if let Command::Serve(args) = cli.command {
         return serve::run(&cli.global, &args);
     }
-    start_log(&cli.global);
+    start_log(&cli.global)?;
     let context = Context::new(cli.global);
     if let Command::Log(args) = &cli.command {
         return log::run(&context, args);
@@ -72,24 +72,58 @@ fn set_colours(when: Color) {
 }
 
 /// Warnings of the client library, such as a lost connection, are for the eye as well.
-fn start_log(global: &Global) {
+fn start_log(global: &Global) -> Result<(), Failure> {
     let level = match global.verbose {
         0 if global.quiet => tracing::Level::ERROR,
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    log_to_stderr(global, level.into(), false);
+    log_to_stderr(global, level.into(), LogForm::Short)
 }
 
-/// Starts the log: with times for what runs for long, in colour where that is wanted.
-pub(super) fn log_to_stderr(global: &Global, level: LevelFilter, with_time: bool) {
+/// Libraries that are quieter than Weir's own lines.
+const LIBRARIES: &str = "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info";
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LogForm {
+    /// Level and message, for commands that end soon.
+    Short,
+    /// With time and place, for what runs for long.
+    Text,
+    /// Each line a JSON object.
+    Json,
+}
+
+/// Starts the log: in colour where that is wanted. What is written is what `-v` or `-q` says, else `RUST_LOG`, else `level`.
+///
+/// Errors: usage, when `RUST_LOG` can't be read.
+pub(super) fn log_to_stderr(global: &Global, level: LevelFilter, form: LogForm) -> Result<(), Failure> {
+    let is_asked = global.verbose > 0 || global.quiet;
+    let variable = std::env::var("RUST_LOG").ok().filter(|text| !is_asked && !text.trim().is_empty());
+    let builder = EnvFilter::builder().with_default_directive(level.into());
+    let filter = match &variable {
+        Some(text) => builder.parse(text).map_err(|error| {
+            Failure::usage(format!("RUST_LOG: '{text}' is no filter such as debug or weir=debug: {error}"))
+        })?,
+        // What libraries say of each frame buries the rest; RUST_LOG shows it.
+        None if level == LevelFilter::DEBUG => builder.parse_lossy(format!("{level},{LIBRARIES}")),
+        None => builder.parse_lossy(""),
+    };
     let in_colour = match global.color {
         Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         Color::Always => true,
         Color::Never => false,
     };
-    let log =
-        tracing_subscriber::fmt().with_max_level(level).with_ansi(in_colour).with_writer(std::io::stderr);
-    if with_time { log.init() } else { log.with_target(false).without_time().init() }
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(in_colour && form != LogForm::Json)
+        .with_writer(std::io::stderr);
+    match form {
+        LogForm::Short => log.with_target(false).without_time().init(),
+        LogForm::Text => log.init(),
+        LogForm::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+    Ok(())
 }

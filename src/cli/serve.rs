@@ -16,6 +16,7 @@ use super::exit::{Exit, Failure};
 use super::global::Global;
 use super::machine::this_machine;
 use super::output::{count, print, print_document, print_error};
+use super::run::{LogForm, log_to_stderr};
 use crate::api::listener::{Serving, serve};
 use crate::broker::Broker;
 use crate::broker::data_dir::DataDirError;
@@ -52,6 +53,9 @@ pub struct ServeArgs {
     /// Address to serve on; port 0 takes a free one [default: 127.0.0.1:7070]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// How log lines are written to stderr: text or json [default: text]
+    #[arg(long, value_name = "FORM")]
+    pub log_format: Option<String>,
     /// Allow an address that other machines reach, although nobody is asked who they are
     #[arg(long)]
     pub insecure_no_auth: bool,
@@ -178,6 +182,7 @@ fn flags(global: &Global, args: &ServeArgs) -> Vec<(String, String)> {
         ("data.dir", args.data_dir.as_ref().map(|path| path.display().to_string()).or(dev)),
         ("node.id", args.node_id.clone()),
         ("listen", args.listen.clone()),
+        ("log.format", args.log_format.clone()),
         ("insecure.no.auth", args.insecure_no_auth.then(|| "true".to_owned())),
     ];
     let named = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
@@ -194,8 +199,8 @@ fn refused(errors: &[LoadError]) -> Failure {
 fn start_log(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> {
     let word = if global.verbose > 0 { "debug" } else { settings.log_level.word() };
     let level = word.parse().map_err(|_| Failure::usage(format!("log.level: '{word}' is not a level")))?;
-    super::run::log_to_stderr(global, level, true);
-    Ok(())
+    let form = if settings.log_format.is_json() { LogForm::Json } else { LogForm::Text };
+    log_to_stderr(global, level, form)
 }
 
 /// Resolves at SIGINT or SIGTERM.

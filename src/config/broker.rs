@@ -95,6 +95,8 @@ pub struct BrokerSettings {
     pub retention_check_ms: i64,
     /// `log.level`.
     pub log_level: LogLevel,
+    /// `log.format`.
+    pub log_format: LogFormat,
     sources: BTreeMap<&'static str, Source>,
 }
 
@@ -106,6 +108,17 @@ impl LogLevel {
     /// The word: off, error, warn, info or debug.
     pub fn word(self) -> &'static str {
         self.0
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogFormat(&'static str);
+
+impl LogFormat {
+    /// Whether each line is a JSON object.
+    pub fn is_json(self) -> bool {
+        self.0 == "json"
     }
 }
 
@@ -146,6 +159,7 @@ impl BrokerSettings {
             shutdown_timeout_ms: 10_000,
             retention_check_ms: 30_000,
             log_level: LogLevel("info"),
+            log_format: LogFormat("text"),
             sources: BTreeMap::new(),
         }
     }
@@ -194,6 +208,8 @@ impl BrokerSettings {
         Err(ConfigError { key: "listen".to_owned(), message })
     }
 }
+
+const FORMATS: Words = Words::of(&["text", "json"]);
 
 const LEVELS: Words = Words::of(&["off", "error", "warn", "info", "debug"]);
 
@@ -319,6 +335,16 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
         get: |settings| Some(Value::Word(settings.log_level.word())),
         set: |settings, value| settings.log_level = LogLevel(value.word()),
     },
+    BrokerKey {
+        key: Key {
+            name: "log.format",
+            kind: KeyKind::Word(&FORMATS),
+            default: Fallback::Value("text"),
+            doc: "How log lines are written: as text, or each as a JSON object.",
+        },
+        get: |settings| Some(Value::Word(settings.log_format.0)),
+        set: |settings, value| settings.log_format = LogFormat(value.word()),
+    },
 ];
 
 #[cfg(test)]
@@ -374,6 +400,7 @@ mod tests {
         ("shutdown.timeout.ms", "500"),
         ("log.retention.check.interval.ms", "100"),
         ("log.level", "debug"),
+        ("log.format", "json"),
     ];
 
     #[test]
