@@ -15,7 +15,7 @@ type Bag = [i32; BAG_LETTERS];
 
 /// The candidate that needs the fewest edits (insert, delete, replace, swap of neighbours) to become `name`, the first
 /// one among equals; upper and lower case are the same. `None` when even that one differs in more than a third of the
-/// letters of `name`, one edit being always allowed.
+/// letters of `name`, one edit being always allowed, or in more than half of the letters of the shorter word.
 ///
 /// Cost: at most [`STEPS_MAX`] steps and one comparison; candidates beyond are not looked at.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -35,7 +35,8 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         if may_fit {
             steps += wanted.len() * letters.len();
             let edits = edits_between(&wanted, &letters);
-            if edits <= edits_max && best.is_none_or(|(least, _)| edits < least) {
+            let alike = 2 * edits <= wanted.len().min(letters.len());
+            if edits <= edits_max && alike && best.is_none_or(|(least, _)| edits < least) {
                 best = Some((edits, candidate));
             }
         }
@@ -111,6 +112,10 @@ mod tests {
         assert_eq!(closest("price", names), Some("prices"));
         assert_eq!(closest("zebra", names), None);
         assert_eq!(closest("", names), None);
+        for (name, other) in [("x", "r"), ("rs", "r"), ("r", "rs"), ("xyz", "x")] {
+            assert_eq!(closest(name, [other]), None, "{name}: one letter is no likeness");
+        }
+        assert_eq!(closest("t1", ["t2"]), Some("t2"));
         assert_eq!(closest(&"o".repeat(1_000_000), names), None);
         assert_eq!(closest("ab", ["ba", "ab"]), Some("ab"), "fewer edits win");
         assert_eq!(did_you_mean("ordres", names), " Did you mean 'orders'?");

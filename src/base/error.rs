@@ -83,7 +83,7 @@ kinds! {
     /// The partition count is out of range.
     InvalidPartitions "INVALID_PARTITIONS" 3 400 37 Never NotWritten "give a count within the range";
     /// A config key is unknown or its value out of range.
-    InvalidConfig "INVALID_CONFIG" 3 400 40 Never NotWritten "use a key and a value within its range: `weir topic describe` shows the keys of a topic";
+    InvalidConfig "INVALID_CONFIG" 3 400 40 Never NotWritten "use a key and a value within its range: `weir topic config-keys` lists them";
     /// The request itself makes no sense.
     InvalidRequest "INVALID_REQUEST" 3 400 42 Never NotWritten "correct the named field";
     /// A record or batch breaks a rule of the format.

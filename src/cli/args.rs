@@ -100,10 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn every_help_page_begins_with_examples_and_fits_forty_lines() {
+    fn every_help_page_begins_with_examples_and_fits_a_screen() {
         fn visit(command: &clap::Command, path: &str) {
             let help = parse(&format!("{path} --help")).expect_err("help is shown").to_string();
-            assert!(help.lines().count() <= 40, "{path}: {} lines\n{help}", help.lines().count());
+            let lines_max = if path == "weir" { 40 } else { 60 };
+            assert!(help.lines().count() <= lines_max, "{path}: {} lines\n{help}", help.lines().count());
             assert!(help.starts_with("Examples:\n  "), "{path}\n{help}");
             assert!(help.lines().all(|line| line.chars().count() <= 120), "{path}\n{help}");
             for sub in command.get_subcommands() {

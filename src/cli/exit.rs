@@ -31,6 +31,11 @@ impl Exit {
         }
     }
 
+    /// The code of an error by its [`reason`].
+    pub fn of_error(error: &Error) -> Self {
+        Self::of(reason(error).kind)
+    }
+
     /// The code when this and another item ended: a failure that a retry may cure yields to one that it won't.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -77,7 +82,15 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { exit: Exit::of(error.kind), message: in_words(&error) }
+        Self { exit: Exit::of_error(&error), message: in_words(&error) }
+    }
+}
+
+/// Why an error came: time that ran out has a cause where the broker answered before.
+pub fn reason(error: &Error) -> &Error {
+    match &error.source {
+        Some(source) if error.kind == ErrorKind::TimedOut => source.downcast_ref().unwrap_or(error),
+        _ => error,
     }
 }
 
@@ -95,6 +108,14 @@ mod tests {
         assert_eq!(Exit::of(ErrorKind::Unavailable) as u8, 3);
         assert_eq!(Exit::of(ErrorKind::TimedOut) as u8, 3);
         assert_eq!(Exit::of(ErrorKind::TopicNotFound) as u8, 1);
+    }
+
+    #[test]
+    fn time_that_ran_out_has_the_code_of_its_cause() {
+        let late = |cause| Error::new(ErrorKind::TimedOut, "late").caused_by(Error::new(cause, "why"));
+        assert_eq!(Exit::of_error(&late(ErrorKind::DiskFull)), Exit::Failed);
+        assert_eq!(Exit::of_error(&late(ErrorKind::Unavailable)), Exit::Unreachable);
+        assert_eq!(Exit::of_error(&Error::new(ErrorKind::TimedOut, "late")), Exit::Unreachable);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! %d %T timestamp in ms     %d{strftime[%F %T]} in UTC     %D RFC 3339                 %h{%k=%v } each header  %H how many
 //! %k{hex} %v{base64}        bytes in that form             %% \\ %{ %} themselves      \n \r \t \0 \xNN bytes
 //! ```
-//! A null key or value prints nothing and has length -1.
+//! A null key or value prints nothing and has length -1. [`InputFormat`] reads lines by the same verbs.
 
 use std::io::{self, IsTerminal, Write as _};
 
@@ -17,6 +17,10 @@ use jiff::tz::TimeZone;
 use super::output::count;
 use crate::client::ConsumerRecord;
 
+mod input;
+
+pub use input::InputFormat;
+
 /// Bytes of a value shown on a terminal when it isn't text.
 const SHOWN_BYTES_MAX: usize = 32;
 
@@ -24,6 +28,8 @@ const SHOWN_BYTES_MAX: usize = 32;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Format {
     pieces: Vec<Piece>,
+    /// What a null key or value prints.
+    null: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,20 +77,43 @@ impl Format {
     /// Compiles `text`. Errors: the place and the reason.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut reader = Reader { text, at: 0 };
-        Ok(Self { pieces: reader.pieces(Within::Record)? })
+        Ok(Self { pieces: reader.pieces(Within::Record)?, null: "" })
     }
 
-    /// Value and newline: what `consume` prints without `-f`.
-    pub fn plain() -> Self {
-        Self { pieces: vec![Piece::Value(Form::Raw), Piece::Literal(vec![b'\n'])] }
+    /// The value and `end` after it, before them the key and its separator where there is one: what `consume` prints
+    /// without `-f`.
+    pub fn plain(key_separator: Option<Vec<u8>>, end: Vec<u8>) -> Self {
+        let key = key_separator.map(|separator| [Piece::Key(Form::Raw), Piece::Literal(separator)]);
+        let value = [Piece::Value(Form::Raw), Piece::Literal(end)];
+        Self { pieces: key.into_iter().flatten().chain(value).collect(), null: "" }
+    }
+
+    /// The same with a word for null keys and values.
+    #[must_use]
+    pub fn with_null(mut self, word: &'static str) -> Self {
+        self.null = word;
+        self
     }
 
     /// Appends `record` in this format to `out`.
     pub fn write(&self, record: &ConsumerRecord, target: Target, out: &mut Vec<u8>) {
+        let manner = Manner { target, null: self.null };
         for piece in &self.pieces {
-            piece.write(record, target, out);
+            piece.write(record, manner, out);
         }
     }
+}
+
+/// Where to, and what null looks like there.
+#[derive(Clone, Copy)]
+struct Manner {
+    target: Target,
+    null: &'static str,
+}
+
+/// Appends bytes as `target` can show them.
+pub fn write_bytes(bytes: &[u8], target: Target, out: &mut Vec<u8>) {
+    content(out, Some(bytes), Form::Raw, Manner { target, null: "" });
 }
 
 /// Turns `\n \r \t \0 \xNN \\` into bytes, as in a format. Errors: the place and the reason.
@@ -98,16 +127,16 @@ pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
 }
 
 impl Piece {
-    fn write(&self, record: &ConsumerRecord, target: Target, out: &mut Vec<u8>) {
+    fn write(&self, record: &ConsumerRecord, manner: Manner, out: &mut Vec<u8>) {
         match self {
             Piece::Literal(bytes) => out.extend_from_slice(bytes),
             Piece::Topic => out.extend_from_slice(record.topic.as_bytes()),
             Piece::Partition => number(out, record.partition.into()),
             Piece::Offset => number(out, record.offset),
             Piece::Epoch => number(out, record.leader_epoch.into()),
-            Piece::Key(form) => content(out, record.key.as_deref(), *form, target),
+            Piece::Key(form) => content(out, record.key.as_deref(), *form, manner),
             Piece::KeyLength => number(out, length(record.key.as_deref())),
-            Piece::Value(form) => content(out, record.value.as_deref(), *form, target),
+            Piece::Value(form) => content(out, record.value.as_deref(), *form, manner),
             Piece::ValueLength => number(out, length(record.value.as_deref())),
             Piece::Millis => number(out, record.timestamp),
             Piece::Rfc3339 => strftime(out, "%Y-%m-%dT%H:%M:%S.%3fZ", record.timestamp),
@@ -116,19 +145,19 @@ impl Piece {
             Piece::Headers(pieces) => {
                 for (key, value) in &record.headers {
                     for piece in pieces {
-                        piece.write_header(key, value.as_deref(), target, out);
+                        piece.write_header(key, value.as_deref(), manner, out);
                     }
                 }
             }
         }
     }
 
-    fn write_header(&self, key: &str, value: Option<&[u8]>, target: Target, out: &mut Vec<u8>) {
+    fn write_header(&self, key: &str, value: Option<&[u8]>, manner: Manner, out: &mut Vec<u8>) {
         match self {
             Piece::Literal(bytes) => out.extend_from_slice(bytes),
-            Piece::Key(form) => content(out, Some(key.as_bytes()), *form, target),
+            Piece::Key(form) => content(out, Some(key.as_bytes()), *form, manner),
             Piece::KeyLength => number(out, key.len() as i64),
-            Piece::Value(form) => content(out, value, *form, target),
+            Piece::Value(form) => content(out, value, *form, manner),
             Piece::ValueLength => number(out, length(value)),
             _ => unreachable!("the reader lets only these into a header format"),
         }
@@ -143,12 +172,15 @@ fn length(bytes: Option<&[u8]>) -> i64 {
     bytes.map_or(-1, |bytes| bytes.len() as i64)
 }
 
-fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: Form, target: Target) {
-    let Some(bytes) = bytes else { return };
+fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: Form, manner: Manner) {
+    let Some(bytes) = bytes else {
+        out.extend_from_slice(manner.null.as_bytes());
+        return;
+    };
     match form {
         Form::Hex => hex(out, bytes),
         Form::Base64 => out.extend_from_slice(BASE64.encode(bytes).as_bytes()),
-        Form::Raw if target == Target::Terminal && !is_text(bytes) => {
+        Form::Raw if manner.target == Target::Terminal && !is_text(bytes) => {
             out.extend_from_slice(b"0x");
             hex(out, &bytes[..bytes.len().min(SHOWN_BYTES_MAX)]);
             let more = if bytes.len() > SHOWN_BYTES_MAX { "…" } else { "" };
@@ -405,6 +437,17 @@ mod tests {
     }
 
     #[test]
+    fn null_may_have_a_word() {
+        let mut record = record();
+        record.key = None;
+        record.value = Some(Bytes::new());
+        let mut out = Vec::new();
+        let format = Format::parse("%k=%v %h{%v,}").expect("parses").with_null("NULL");
+        format.write(&record, Target::Pipe, &mut out);
+        assert_eq!(out, b"NULL= cli,,NULL,");
+    }
+
+    #[test]
     fn a_record_without_timestamp_prints_a_dash() {
         let mut record = record();
         record.timestamp = -1;
@@ -451,7 +494,9 @@ mod tests {
 
     #[test]
     fn the_plain_format_is_value_and_newline() {
-        assert_eq!(Format::plain(), Format::parse("%v\\n").expect("parses"));
+        let parsed = |text| Format::parse(text).expect("parses");
+        assert_eq!(Format::plain(None, b"\n".to_vec()), parsed("%v\\n"));
+        assert_eq!(Format::plain(Some(b": ".to_vec()), b"\0".to_vec()), parsed("%k: %v\\0"));
     }
 
     proptest! {

@@ -68,6 +68,11 @@ pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Reads a number of records.
+pub(super) fn record_count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "it takes a number of records, 0 or more".to_owned())
+}
+
 /// Reads a time above zero, such as `10s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match parse_ms(text)? {

@@ -24,7 +24,7 @@ const BASE64_WORD: &str = "base64";
 type Header = (String, Option<Bytes>);
 
 /// A record in an input line: what is absent is chosen by the topic.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct InputRecord {
     /// The partition, when the line names one.
     pub partition: Option<i32>,

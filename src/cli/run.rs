@@ -38,7 +38,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Serve(_) | Command::Log(_) => unreachable!("handled above"),
         Command::Demo(args) => runtime.block_on(demo::run(&context, &args)),
         Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
-        Command::Produce(args) => runtime.block_on(until_interrupted(produce::run(&context, &args))),
+        Command::Produce(args) => runtime.block_on(produce::run(&context, &args)),
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
         Command::Cluster(args) => runtime.block_on(until_interrupted(cluster::run(&context, &args))),
         Command::Top(args) => runtime.block_on(until_interrupted(top::run(&context, &args))),

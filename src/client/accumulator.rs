@@ -219,6 +219,7 @@ impl OpenBatch {
             created_at,
             body: Body::Open(builder),
             holder,
+            last_refusal: None,
             memory,
         }
     }

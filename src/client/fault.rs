@@ -68,14 +68,16 @@ pub(super) fn from_item(item: grpc::ItemError) -> Error {
     error
 }
 
-/// The same error once more, for another record of the same batch. The cause underneath stays with the first.
+/// The same error once more, for another record of the same batch. A cause that is itself an [`Error`] is repeated too;
+/// any other stays with the first.
 pub(super) fn repeat(error: &Error) -> Error {
+    let cause = error.source.as_ref().and_then(|source| source.downcast_ref::<Error>());
     Error {
         kind: error.kind,
         message: error.message.clone(),
         outcome: error.outcome,
         metadata: BTreeMap::clone(&error.metadata),
-        source: None,
+        source: cause.map(|cause| repeat(cause).into()),
     }
 }
 

@@ -312,10 +312,13 @@ impl Value {
     }
 }
 
-/// The error for a key that does not exist, with the nearest one that does.
-pub fn unknown_key<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> ConfigError {
+/// The error for a key that does not exist, with the nearest one that does, and `list`: what shows them all.
+pub fn unknown_key<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, list: &str) -> ConfigError {
     let hint = did_you_mean(name, known);
-    ConfigError { key: shown(name), message: format!("there is no such config key.{hint}") }
+    ConfigError {
+        key: shown(name),
+        message: format!("there is no such config key.{hint} `{list}` lists them"),
+    }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
@@ -447,10 +450,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_the_nearest() {
-        let error = unknown_key("retention_ms", ["retention.bytes", "retention.ms"]);
+        let error = unknown_key("retention_ms", ["retention.bytes", "retention.ms"], "weir list");
         assert_eq!(
             error.to_string(),
-            "retention_ms: there is no such config key. Did you mean 'retention.ms'?"
+            "retention_ms: there is no such config key. Did you mean 'retention.ms'? `weir list` lists them"
         );
     }
 }

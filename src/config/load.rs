@@ -14,6 +14,9 @@ use super::broker::{BROKER_KEYS, BrokerKey, BrokerSettings, Machine};
 use super::def::{ConfigError, Value, unknown_key};
 use crate::base::closest::did_you_mean;
 
+/// The command that lists the keys of a broker.
+const BROKER_LIST: &str = "weir serve --print-config";
+
 /// How environment variables of Weir begin.
 const PREFIX: &str = "WEIR_";
 
@@ -140,7 +143,7 @@ impl Loading {
 
 fn read_one(key: &str, text: &str) -> Result<(&'static BrokerKey, Value), ConfigError> {
     let row = BROKER_KEYS.iter().find(|row| row.key.name == key);
-    let row = row.ok_or_else(|| unknown_key(key, key_names()))?;
+    let row = row.ok_or_else(|| unknown_key(key, key_names(), BROKER_LIST))?;
     Ok((row, row.key.parse(text)?))
 }
 
@@ -163,7 +166,10 @@ fn read_environment(variables: &[(String, String)]) -> (Vec<Given>, Vec<LoadErro
         } else if !is_for_others(name) {
             let key = name[PREFIX.len()..].to_ascii_lowercase().replace('_', ".");
             let hint = did_you_mean(name, names.keys().map(String::as_str));
-            let error = ConfigError { key, message: format!("there is no such config key.{hint}") };
+            let error = ConfigError {
+                key,
+                message: format!("there is no such config key.{hint} `{BROKER_LIST}` lists them"),
+            };
             errors.push(LoadError { place, error });
         }
     }

@@ -154,7 +154,7 @@ impl TopicConfig {
 /// Errors: there is no such key; the nearest one is named.
 pub fn topic_key(name: &str) -> Result<&'static TopicKey, ConfigError> {
     let row = TOPIC_KEYS.iter().find(|row| row.key.name == name);
-    row.ok_or_else(|| unknown_key(name, TOPIC_KEYS.iter().map(|row| row.key.name)))
+    row.ok_or_else(|| unknown_key(name, TOPIC_KEYS.iter().map(|row| row.key.name), "weir topic config-keys"))
 }
 
 const CLEANUP: Words = Words {
@@ -424,11 +424,11 @@ mod tests {
         let errors = errors(pairs);
         let expected = [
             "retention.ms: 'abc' is not a duration",
-            "retention_ms: there is no such config key. Did you mean 'retention.ms'?",
+            "retention_ms: there is no such config key. Did you mean 'retention.ms'? `weir topic config-keys` lists them",
             "segment.ms: is given twice",
             "cleanup.policy: 'compact' is not possible: compaction does not exist yet; use delete",
             "segment.bytes: 1 is out of range: 1024 (1.0 KiB) to 2147483647 (2.0 GiB)",
-            "segment.bytes2: there is no such config key. Did you mean 'segment.bytes'?",
+            "segment.bytes2: there is no such config key. Did you mean 'segment.bytes'? `weir topic config-keys` lists them",
             "max.message.bytes: 1073741824 is out of range: 128 to ",
             "flush.ms: '-5' is not a duration",
         ];

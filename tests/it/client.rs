@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fake::{Fake, PARTITIONS, TOPIC, Trouble};
 use proxy::Proxy;
-use weir::base::{ErrorKind, Outcome};
+use weir::base::{Error, ErrorKind, Outcome};
 use weir::client::{Acks, At, Client, Codec, Durability, Event, Producer, Record, Start};
 
 const CALM: Trouble = Trouble {
@@ -121,11 +121,35 @@ async fn a_delivery_fails_when_its_time_is_over_and_later_ones_go_on() {
     let error = producer.send(numbered(0)).await.unwrap().await.unwrap_err();
     assert_eq!((error.kind, error.outcome), (ErrorKind::TimedOut, Outcome::NotWritten));
     assert!(error.message.contains(TOPIC) && error.message.contains("DISK_FULL"), "{error}");
+    assert_eq!(reason(&error), Some(ErrorKind::DiskFull));
     fake.set_trouble(CALM);
     let stored = producer.send(numbered(0)).await.unwrap().await.unwrap();
     assert_eq!(stored.offset, 0);
     let report = producer.close().await;
     assert_eq!((report.delivered, report.failed), (1, 1));
+}
+
+/// The kind of the error underneath.
+fn reason(error: &Error) -> Option<ErrorKind> {
+    error.source.as_ref()?.downcast_ref::<Error>().map(|source| source.kind)
+}
+
+#[tokio::test]
+async fn every_record_of_a_batch_keeps_its_last_refusal_when_the_line_is_lost_later() {
+    let (fake, address) = Fake::start(Trouble { disk_always_full: true, ..CALM }).await;
+    let client = Client::connect(&address.to_string()).await.unwrap();
+    let builder = client.producer().linger(Duration::from_millis(50));
+    let producer = builder.delivery_timeout(Duration::from_secs(2)).build().await.unwrap();
+    let first = producer.send(numbered(0).partition(0)).await.unwrap();
+    let second = producer.send(numbered(1).partition(0)).await.unwrap();
+    while fake.refused() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fake.set_trouble(Trouble { lost_before: 100, ..CALM });
+    for delivery in [first, second] {
+        let error = delivery.await.unwrap_err();
+        assert_eq!((error.kind, reason(&error)), (ErrorKind::TimedOut, Some(ErrorKind::DiskFull)));
+    }
 }
 
 #[tokio::test]

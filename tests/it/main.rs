@@ -1,6 +1,7 @@
 //! Integration tests, one binary. Modules by topic.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod cli;
 mod client;
 mod configuration;
 mod crash;
@@ -14,6 +15,7 @@ mod malformed;
 mod metrics;
 mod process;
 mod round_trip;
+mod served;
 mod stop;
 mod topic_keys;
 mod transcripts;

@@ -9,60 +9,15 @@
 //! - a number before ` ms`, ` s` or `/s` stands for any number: times and rates differ from run to run.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-const WEIR: &str = env!("CARGO_BIN_EXE_weir");
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::served::{ROOT, Served, WEIR, command};
 
 /// One block of a file.
 struct Block {
     /// File and line.
     place: String,
     lines: Vec<String>,
-}
-
-/// A broker in a folder of its own; killed on drop.
-struct Broker {
-    process: Child,
-    address: String,
-    folder: tempfile::TempDir,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(Path::new(ROOT).join("data"), folder.path().join("data")).unwrap();
-        let mut process = command(WEIR, folder.path())
-            .args(["serve", "-J", "--data-dir", "weir-data", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let address = told["address"].as_str().unwrap().to_owned();
-        Self { process, address, folder }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A command that knows nothing of the settings of whoever runs the tests.
-fn command(program: &str, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
-        command.env_remove(name);
-    }
-    command.current_dir(folder).stdin(Stdio::null());
-    command
 }
 
 /// The Markdown files that may hold sessions.
@@ -111,7 +66,7 @@ fn script(lines: &[String]) -> String {
 }
 
 fn run(block: &Block) -> Vec<String> {
-    let broker = Broker::start();
+    let broker = Served::start();
     let folder_of_weir = Path::new(WEIR).parent().unwrap().display();
     let output = command("sh", broker.folder.path())
         .args(["-c", &script(&block.lines)])

@@ -1,12 +1,18 @@
 //! Arguments of `weir consume`.
 
+use std::time::Duration;
+
 use clap::Args;
+
+use super::grep::Pattern;
+use crate::cli::global::{duration, record_count};
 
 const EXAMPLES: &str = "\
 Examples:
   weir consume orders -o start -e              everything there is, then exit
   weir consume orders --tail 10                the last 10 of each partition, then what comes
   weir consume orders -o @-1h:@now -f '%t[%p]@%o %d{strftime[%T]} %k=%v\\n'
+  weir consume orders -e --grep 'k:^u1$' --grep '!v:test'
   weir consume orders -J -o start -e > orders.ndjson";
 
 /// `weir consume`.
@@ -27,7 +33,8 @@ pub struct ConsumeArgs {
     #[arg(short, long)]
     pub exit: bool,
     /// Stop after N records
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", short_alias = 'c', alias = "max-messages")]
+    #[arg(allow_negative_numbers = true, value_parser = record_count)]
     pub count: Option<u64>,
     /// The last N records of each partition, then what comes (with -e: then exit)
     #[arg(long, value_name = "N", conflicts_with = "offset", value_parser = clap::value_parser!(i64).range(0..))]
@@ -35,4 +42,26 @@ pub struct ConsumeArgs {
     /// Print records like this, such as '%p/%o %k=%v\n' [default: value and newline]
     #[arg(short, long, value_name = "FORMAT", conflicts_with = "json")]
     pub format: Option<String>,
+    /// Print the key and SEP before each value; \t and the like work
+    #[arg(short = 'K', long, value_name = "SEP", allow_hyphen_values = true, conflicts_with_all = ["format", "json"])]
+    pub key_separator: Option<String>,
+    /// Print DELIM behind each value [default: \n]
+    #[arg(short = 'D', long, value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["format", "json"])]
+    pub delimiter: Option<String>,
+    /// Print NULL for a null key or value
+    #[arg(short = 'Z', long, conflicts_with = "json")]
+    pub null: bool,
+    /// Only records that match: k:RE (key), v:RE (value), h:NAME=RE (header), t:RE (topic); ! before it: only
+    /// those that do not. All of several must hold
+    #[arg(long, value_name = "[!]WHAT:RE", value_parser = Pattern::parse)]
+    pub grep: Vec<Pattern>,
+    /// Exit when no record came for so long
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub idle_timeout: Option<Duration>,
+    /// Print each record at once, also into a pipe
+    #[arg(short, long)]
+    pub unbuffered: bool,
+    /// What Kafka's tool calls -o start
+    #[arg(long, hide = true, conflicts_with_all = ["offset", "tail"])]
+    pub from_beginning: bool,
 }

@@ -31,7 +31,7 @@ pub(super) fn span(args: &ConsumeArgs, now_ms: i64) -> Result<Span, Failure> {
     if let Some(count) = args.tail {
         return Ok(Span { from: Place::BeforeEnd(count), to: None });
     }
-    if args.offset.is_empty() && args.exit {
+    if args.from_beginning || (args.offset.is_empty() && args.exit) {
         return Ok(Span { from: Place::Start, to: None });
     }
     parse_span(&args.offset, now_ms).map_err(|error| Failure::usage(format!("-o: {error}")))
@@ -81,10 +81,29 @@ async fn add(
     let from = found(admin, &name, &numbers, Some(span.from)).await?;
     let to = found(admin, &name, &numbers, span.to).await?;
     for (at, (partition, bounds)) in online.into_iter().enumerate() {
+        if let Some(error) = out_of_range(&name, partition, span.from, bounds) {
+            plan.errors.push(error);
+            continue;
+        }
         let reach = reach(span, args.exit, bounds, (from[at], to[at]));
         plan.partitions.push(Planned { topic: name.clone(), partition, reach });
     }
     Ok(())
+}
+
+/// An offset that the partition never had or has no more is a mistake: nothing is skipped in silence.
+fn out_of_range(topic: &str, partition: i32, from: Place, bounds: Bounds) -> Option<Error> {
+    let Place::At(offset) = from else { return None };
+    if (bounds.start..=bounds.end).contains(&offset) {
+        return None;
+    }
+    let Bounds { start, end } = bounds;
+    let message = format!(
+        "topic '{topic}', partition {partition}: offset {offset} is out of range: it begins at {start} and ends at {end}; \
+         -o start and -o end are always there"
+    );
+    let error = Error::new(ErrorKind::OffsetOutOfRange, message);
+    Some(error.with("offset", offset).with("start", start).with("end", end))
 }
 
 /// The offsets of a place that is a time; nothing for other places.
@@ -147,6 +166,16 @@ mod tests {
         ] {
             assert_eq!(reach_of(words, exit, (None, None)), expected, "{words}");
         }
+    }
+
+    #[test]
+    fn an_offset_outside_is_an_error_and_every_other_place_is_not() {
+        let out = |from| out_of_range("t", 3, from, BOUNDS).map(|error| error.kind);
+        assert_eq!(out(Place::At(9)), Some(ErrorKind::OffsetOutOfRange));
+        assert_eq!(out(Place::At(10)), None);
+        assert_eq!(out(Place::At(20)), None, "the end is where the next record will be");
+        assert_eq!(out(Place::At(21)), Some(ErrorKind::OffsetOutOfRange));
+        assert_eq!(out(Place::BeforeEnd(500)), None);
     }
 
     #[test]

@@ -15,14 +15,17 @@ use crate::base::time::{as_ms, print_ms};
 use crate::base::{Error, Offset};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
-use crate::cli::format::{Format, Target};
+use crate::cli::format::{Format, Target, unescape};
 use crate::cli::json;
-use crate::cli::output::{count, print, print_error};
+use crate::cli::output::{count, print, print_error, thousands};
 use crate::cli::progress::Progress;
 use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
 
 /// Bytes printed by one write, as long as more records are at hand.
 const PRINT_BYTES: usize = 64 << 10;
+
+/// Between two looks at the progress line.
+const RECORDS_BETWEEN_TICKS: u64 = 1 << 10;
 
 /// Runs `weir consume`.
 pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure> {
@@ -35,10 +38,12 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
         Goal::new(partitions.iter().map(|planned| (planned.topic.clone(), planned.partition, planned.reach)));
     let mut reading = Reading {
         context,
+        args,
         form,
         goal,
-        limit: args.count.unwrap_or(u64::MAX),
         out: Vec::new(),
+        read: 0,
+        last_at: begun,
         records: 0,
         value_bytes: 0,
         exit: Exit::Done,
@@ -50,13 +55,29 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
         return Ok(reading.exit);
     }
     let mut events = events(context, &client, &partitions).await?;
-    let reached = reading.read_all(&mut events, args.exit).await;
+    let ended = reading.read_all(&mut events).await;
     reading.progress.clear();
     reading.flush()?;
-    if reached? && args.exit {
-        reading.say_end(context.monotonic().saturating_sub(begun));
+    let ended = ended?;
+    if ended == Ended::Idle {
+        // WHY: silence of a broker that is gone is no end.
+        client.admin().cluster().await?;
     }
+    reading.say_end(ended, context.monotonic().saturating_sub(begun));
     Ok(reading.exit)
+}
+
+/// Why the reading is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// Every partition is where it was to be read to.
+    Reached,
+    /// So many records as were asked for.
+    Counted,
+    /// No record came for the idle timeout.
+    Idle,
+    /// Every partition failed.
+    Lost,
 }
 
 /// How records are printed.
@@ -68,11 +89,32 @@ enum Form {
 fn form(context: &Context, args: &ConsumeArgs) -> Result<Form, Failure> {
     match &args.format {
         _ if context.global.json => Ok(Form::Json),
-        None => Ok(Form::Text(Format::plain())),
         Some(format) => {
-            Format::parse(format).map(Form::Text).map_err(|error| Failure::usage(format!("-f: {error}")))
+            let format = Format::parse(format).map_err(|error| Failure::usage(format!("-f: {error}")))?;
+            Ok(Form::Text(with_null(format, args)))
+        }
+        None => {
+            let bytes = |flag: &str, text: &str| {
+                unescape(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+            };
+            let separator = args.key_separator.as_deref().map(|text| bytes("-K", text)).transpose()?;
+            let end = bytes("-D", args.delimiter.as_deref().unwrap_or("\\n"))?;
+            Ok(Form::Text(with_null(Format::plain(separator, end), args)))
         }
     }
+}
+
+fn with_null(format: Format, args: &ConsumeArgs) -> Format {
+    if args.null { format.with_null("NULL") } else { format }
+}
+
+/// What [`Reading::next`] gives.
+enum Next {
+    Event(Event),
+    /// Every partition stands still after an error.
+    Over,
+    /// No record came for the idle timeout.
+    Idle,
 }
 
 type Events = SelectAll<Pin<Box<dyn Stream<Item = Event>>>>;
@@ -109,10 +151,15 @@ fn as_stream(consumer: Consumer) -> Pin<Box<dyn Stream<Item = Event>>> {
 /// One run of `consume`.
 struct Reading<'a> {
     context: &'a Context,
+    args: &'a ConsumeArgs,
     form: Form,
     goal: Goal,
-    limit: u64,
     out: Vec<u8>,
+    /// Records that came, printed or not.
+    read: u64,
+    /// When the last one came, or the command began.
+    last_at: Duration,
+    /// Records printed.
     records: u64,
     value_bytes: u64,
     exit: Exit,
@@ -121,33 +168,43 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads until the goal, the limit, or nothing more can come. True when the goal was reached.
+    /// Reads until the goal, the limit, or nothing more can come.
     ///
-    /// Errors: stdout is gone; with `bounded` (everything to read is there), the broker says nothing for too long.
-    async fn read_all(&mut self, events: &mut Events, bounded: bool) -> Result<bool, Failure> {
+    /// Errors: stdout is gone; with `-e` (everything to read is there), the broker says nothing for too long.
+    async fn read_all(&mut self, events: &mut Events) -> Result<Ended, Failure> {
+        let limit = self.args.count.unwrap_or(u64::MAX);
         let mut step = self.goal.begin();
-        while self.records < self.limit {
+        while self.records < limit {
             match step {
-                Step::Over => return Ok(true),
+                Step::Over => return Ok(Ended::Reached),
                 Step::CaughtUp => self.say_waiting()?,
                 Step::On => {}
             }
-            let Some(event) = self.next(events, bounded).await? else { return Ok(false) };
-            step = self.take(event)?;
+            step = match self.next(events).await? {
+                Next::Event(event) => self.take(event)?,
+                Next::Over => return Ok(Ended::Lost),
+                Next::Idle => return Ok(Ended::Idle),
+            };
         }
-        Ok(false)
+        Ok(Ended::Counted)
     }
 
     /// The next event. What was read is printed before waiting.
-    async fn next(&mut self, events: &mut Events, bounded: bool) -> Result<Option<Event>, Failure> {
+    async fn next(&mut self, events: &mut Events) -> Result<Next, Failure> {
+        let as_next = |event: Option<Event>| event.map_or(Next::Over, Next::Event);
         if let Some(event) = events.next().now_or_never() {
-            return Ok(event);
+            return Ok(as_next(event));
         }
         self.flush()?;
-        let timeout = self.context.global.timeout;
+        let context = self.context;
+        let timeout = context.global.timeout;
+        let idle = self.args.idle_timeout;
+        let idle_left =
+            idle.unwrap_or_default().saturating_sub(context.monotonic().saturating_sub(self.last_at));
         tokio::select! {
-            event = events.next() => Ok(event),
-            () = self.context.sleep(timeout), if bounded => Err(Failure {
+            event = events.next() => Ok(as_next(event)),
+            () = context.sleep(idle_left), if idle.is_some() => Ok(Next::Idle),
+            () = context.sleep(timeout), if self.args.exit => Err(Failure {
                 exit: Exit::Unreachable,
                 message: format!("nothing came for {}; check that the broker runs   [TIMED_OUT]", print_ms(as_ms(timeout))),
             }),
@@ -173,19 +230,36 @@ impl Reading<'_> {
         if !self.goal.wants(topic, *partition, *offset) {
             return Ok(self.goal.advance(topic, *partition, *offset));
         }
+        self.read += 1;
+        if self.args.grep.iter().all(|pattern| pattern.lets(record)) {
+            self.print_record(record);
+        }
+        if self.out.len() >= PRINT_BYTES || self.args.unbuffered {
+            self.flush()?;
+        }
+        if self.read.is_multiple_of(RECORDS_BETWEEN_TICKS) || self.args.idle_timeout.is_some() {
+            self.last_at = self.context.monotonic();
+            let (records, bytes) = (self.counted(), self.value_bytes);
+            self.progress.tick(self.last_at, || format!("{records}, {}", print_bytes(bytes)));
+        }
+        Ok(self.goal.advance(topic, *partition, offset + 1))
+    }
+
+    fn print_record(&mut self, record: &ConsumerRecord) {
         match &self.form {
             Form::Json => json::write_line(record, &mut self.out),
             Form::Text(format) => format.write(record, self.target, &mut self.out),
         }
         self.records += 1;
         self.value_bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
-        if self.out.len() >= PRINT_BYTES {
-            self.flush()?;
-            let (records, bytes) = (self.records, self.value_bytes);
-            let line = || format!("{}, {}", count(records, "record"), print_bytes(bytes));
-            self.progress.tick(self.context.monotonic(), line);
+    }
+
+    /// Records printed; where a condition kept some back, out of how many.
+    fn counted(&self) -> String {
+        if self.args.grep.is_empty() {
+            return count(self.records, "record");
         }
-        Ok(self.goal.advance(topic, *partition, offset + 1))
+        format!("{} of {}", thousands(self.records), count(self.read, "record"))
     }
 
     fn give_up(&mut self, error: &Error) -> Step {
@@ -225,17 +299,19 @@ impl Reading<'_> {
     }
 
     /// Silent when every partition failed: their errors were the end.
-    fn say_end(&self, elapsed: Duration) {
-        if self.goal.partition_count() == 0 {
-            return;
-        }
-        self.context.hint(&format!(
-            "reached end of {}: {}, {}, {:.2} s",
-            count(self.goal.partition_count() as i64, "partition"),
-            count(self.records, "record"),
-            print_bytes(self.value_bytes),
-            elapsed.as_secs_f64()
-        ));
+    fn say_end(&self, ended: Ended, elapsed: Duration) {
+        let what = match ended {
+            Ended::Reached if self.args.exit && self.goal.partition_count() > 0 => {
+                format!("reached end of {}", count(self.goal.partition_count() as i64, "partition"))
+            }
+            Ended::Idle => {
+                let idle = self.args.idle_timeout.unwrap_or_default();
+                format!("no record came for {}", print_ms(as_ms(idle)))
+            }
+            _ => return,
+        };
+        let (counted, bytes) = (self.counted(), print_bytes(self.value_bytes));
+        self.context.hint(&format!("{what}: {counted}, {bytes}, {:.2} s", elapsed.as_secs_f64()));
     }
 }
 

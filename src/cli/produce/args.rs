@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::global::key_value;
+use crate::cli::global::{key_value, record_count};
 
 const EXAMPLES: &str = "\
 Examples:
   weir produce orders 'first' 'second' -k u1
   printf 'u1:a\\nu2:b\\n' | weir produce orders -K: --report '%t[%p]@%o\\n'
   weir produce orders -F big.txt -z zstd -r 20000
+  weir produce photos -F cat.jpg --whole -k cat
   weir consume orders -J -e -o start | weir produce copy -J";
 
 /// `weir produce`.
@@ -25,12 +26,24 @@ pub struct ProduceArgs {
     /// Read lines from a file; - is stdin
     #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "values")]
     pub file: Option<PathBuf>,
+    /// The whole input is one record
+    #[arg(long, conflicts_with_all = ["values", "delimiter"])]
+    pub whole: bool,
+    /// What ends a record in the input [default: \n]
+    #[arg(short = 'D', long, value_name = "DELIM", allow_hyphen_values = true, conflicts_with = "values")]
+    pub delimiter: Option<String>,
     /// Each line is KEY SEP VALUE; \t and the like work
-    #[arg(short = 'K', long, value_name = "SEP", conflicts_with_all = ["key", "json"])]
+    #[arg(short = 'K', long, value_name = "SEP", allow_hyphen_values = true, conflicts_with_all = ["key", "json"])]
     pub key_separator: Option<String>,
+    /// Each line looks like this, such as '%k=%v'; the verbs of consume -f
+    #[arg(short, long, value_name = "FORMAT", conflicts_with_all = ["key_separator", "json"])]
+    pub format: Option<String>,
     /// Key of every record
     #[arg(short, long, conflicts_with = "json")]
     pub key: Option<String>,
+    /// An empty key or value is null
+    #[arg(short = 'Z', long, conflicts_with = "json")]
+    pub null: bool,
     /// Header of every record
     #[arg(short = 'H', long = "header", value_name = "KEY=VALUE", value_parser = key_value)]
     pub headers: Vec<(String, String)>,
@@ -47,7 +60,7 @@ pub struct ProduceArgs {
     #[arg(short, long, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub rate: Option<u64>,
     /// Stop after N records
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = record_count)]
     pub count: Option<u64>,
     /// With -J: let the key choose, whatever partition a line names
     #[arg(long, requires = "json")]
@@ -55,6 +68,9 @@ pub struct ProduceArgs {
     /// Print this for each record written, such as '%t[%p]@%o\n'
     #[arg(long, value_name = "FORMAT")]
     pub report: Option<String>,
+    /// Print each line whose record was written, as tee does
+    #[arg(short = 'T', long, conflicts_with = "report")]
+    pub tee: bool,
 }
 
 /// When a record counts as written.

@@ -3,14 +3,16 @@
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
+use super::input::Line;
 use super::report::Tally;
 use crate::base::Error;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, in_words};
-use crate::cli::format::{Format, Target};
+use crate::cli::format::{Format, Target, write_bytes};
 use crate::cli::output::{print, print_error};
 use crate::cli::progress::Progress;
 use crate::client::{ConsumerRecord, Delivery, Record, RecordMetadata, TimestampType};
@@ -21,7 +23,7 @@ const IN_FLIGHT_MAX: usize = 10_000;
 /// Records on their way, in the order in which they were sent.
 pub(super) struct Flights<'a> {
     pub(super) context: &'a Context,
-    pub(super) report: Option<Format>,
+    pub(super) echo: Echo,
     pub(super) tally: Tally,
     pub(super) begun: Duration,
     running: FuturesOrdered<Pin<Box<dyn Future<Output = Landed> + 'a>>>,
@@ -29,12 +31,29 @@ pub(super) struct Flights<'a> {
     target: Target,
 }
 
+/// What is printed of a record that was written.
+pub(super) enum Echo {
+    /// Nothing.
+    Nothing,
+    /// Where it is, in this format.
+    Report(Format),
+    /// Its line, and this behind it.
+    Tee(Vec<u8>),
+}
+
 /// What is remembered of a record while it is on its way.
 pub(super) struct Sent {
     line: u64,
     value_bytes: u64,
     sent_at: Duration,
-    shown: Option<Record>,
+    shown: Shown,
+}
+
+/// What [`Echo`] needs of a record.
+enum Shown {
+    Nothing,
+    Record(Record),
+    Line(Bytes),
 }
 
 /// A record with its result.
@@ -45,12 +64,12 @@ struct Landed {
 }
 
 impl<'a> Flights<'a> {
-    /// Nothing on its way; `report` is printed for each record that lands.
-    pub(super) fn new(context: &'a Context, report: Option<Format>) -> Self {
+    /// Nothing on its way; `echo` is printed for each record that lands.
+    pub(super) fn new(context: &'a Context, echo: Echo) -> Self {
         let begun = context.monotonic();
         Self {
             context,
-            report,
+            echo,
             tally: Tally::new(),
             begun,
             running: FuturesOrdered::new(),
@@ -60,12 +79,16 @@ impl<'a> Flights<'a> {
     }
 
     /// What to remember of a record that is about to be sent.
-    pub(super) fn prepare(&self, line: u64, record: &Record) -> Sent {
+    pub(super) fn prepare(&self, line: &Line, record: &Record) -> Sent {
         Sent {
-            line,
+            line: line.number,
             value_bytes: record.value.as_ref().map_or(0, |value| value.len() as u64),
             sent_at: self.context.monotonic(),
-            shown: self.report.is_some().then(|| record.clone()),
+            shown: match &self.echo {
+                Echo::Nothing => Shown::Nothing,
+                Echo::Report(_) => Shown::Record(record.clone()),
+                Echo::Tee(_) => Shown::Line(line.text.clone()),
+            },
         }
     }
 
@@ -96,11 +119,19 @@ impl<'a> Flights<'a> {
         self.wait_for_fewer_than(IN_FLIGHT_MAX).await
     }
 
+    /// How many records have no result yet.
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
+    }
+
     /// Waits until every record has its result.
     pub(super) async fn wait_for_all(&mut self) -> Result<(), Failure> {
-        self.wait_for_fewer_than(1).await?;
+        self.wait_for_fewer_than(1).await
+    }
+
+    /// Takes the progress line away.
+    pub(super) fn clear(&mut self) {
         self.progress.clear();
-        Ok(())
     }
 
     async fn wait_for_fewer_than(&mut self, count: usize) -> Result<(), Failure> {
@@ -131,10 +162,18 @@ impl<'a> Flights<'a> {
         Ok(())
     }
 
-    fn show(&mut self, record: Option<Record>, stored: RecordMetadata) -> Result<(), Failure> {
-        let (Some(format), Some(record)) = (&self.report, record) else { return Ok(()) };
+    fn show(&mut self, shown: Shown, stored: RecordMetadata) -> Result<(), Failure> {
         let mut out = Vec::new();
-        format.write(&as_stored(record, stored), self.target, &mut out);
+        match (&self.echo, shown) {
+            (Echo::Report(format), Shown::Record(record)) => {
+                format.write(&as_stored(record, stored), self.target, &mut out);
+            }
+            (Echo::Tee(end), Shown::Line(line)) => {
+                write_bytes(&line, self.target, &mut out);
+                out.extend_from_slice(end);
+            }
+            _ => return Ok(()),
+        }
         self.progress.clear();
         print(out)
     }

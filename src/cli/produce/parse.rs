@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::args::ProduceArgs;
 use super::input::Line;
-use crate::cli::format::unescape;
-use crate::cli::json::read_line;
+use crate::cli::format::{InputFormat, unescape};
+use crate::cli::json::{InputRecord, read_line};
 use crate::client::Record;
 
 /// How lines become records.
@@ -17,15 +17,21 @@ pub(super) struct Parser {
     partition_count: i32,
     partition: Option<i32>,
     headers: Vec<(String, Option<Bytes>)>,
+    /// Key of records whose line has none.
+    key: Option<Bytes>,
+    /// Whether an empty key or value is null.
+    empty_is_null: bool,
     form: Form,
 }
 
 #[derive(Debug)]
 enum Form {
     /// The line is the value.
-    Value { key: Option<Bytes> },
+    Value,
     /// Key, separator, value.
     Keyed { separator: Vec<u8> },
+    /// As the format says.
+    Formatted(InputFormat),
     /// A JSON object.
     Json { repartition: bool },
 }
@@ -35,10 +41,13 @@ impl Parser {
     ///
     /// Errors: an argument that makes no sense, named.
     pub(super) fn new(args: &ProduceArgs, json: bool, partition_count: i32) -> Result<Self, String> {
-        let form = match &args.key_separator {
+        let form = match (&args.key_separator, &args.format) {
             _ if json => Form::Json { repartition: args.repartition },
-            Some(separator) => Form::Keyed { separator: separator_bytes(separator)? },
-            None => Form::Value { key: args.key.clone().map(Bytes::from) },
+            (Some(separator), _) => Form::Keyed { separator: separator_bytes("-K", separator)? },
+            (None, Some(format)) => Form::Formatted(
+                InputFormat::parse(format, &delimiter(args)?).map_err(|error| format!("-f: {error}"))?,
+            ),
+            (None, None) => Form::Value,
         };
         let parser = Self {
             topic: args.topic.as_str().into(),
@@ -49,6 +58,8 @@ impl Parser {
                 .iter()
                 .map(|(key, value)| (key.clone(), Some(value.clone().into())))
                 .collect(),
+            key: args.key.clone().map(Bytes::from),
+            empty_is_null: args.null,
             form,
         };
         if let Some(partition) = args.partition {
@@ -65,28 +76,36 @@ impl Parser {
         let mut record = Record::to(self.topic.clone());
         record.partition = self.partition;
         match &self.form {
-            Form::Value { key } => {
-                record.key = key.clone();
-                record.value = Some(line.text.clone());
-            }
+            Form::Value => record.value = Some(line.text.clone()),
             Form::Keyed { separator } => {
                 let at = find(&line.text, separator).ok_or_else(|| self.no_separator(line, separator))?;
                 record.key = Some(line.text.slice(..at));
                 record.value = Some(line.text.slice(at + separator.len()..));
             }
+            Form::Formatted(format) => {
+                let read = format.read(&line.text).and_then(|read| self.fill(&mut record, read, ""));
+                read.map_err(|error| format!("line {}: {error}", line.number))?;
+            }
             Form::Json { repartition } => {
-                self.fill(&mut record, line, *repartition)
-                    .map_err(|error| format!("line {}: {error}", line.number))?;
+                let read = read_line(&line.text).and_then(|mut read| {
+                    read.partition = read.partition.filter(|_| !repartition);
+                    self.fill(&mut record, read, "; --repartition lets the key choose")
+                });
+                read.map_err(|error| format!("line {}: {error}", line.number))?;
             }
         }
+        if self.empty_is_null {
+            record.key = record.key.filter(|key| !key.is_empty());
+            record.value = record.value.filter(|value| !value.is_empty());
+        }
+        record.key = record.key.or_else(|| self.key.clone());
         record.headers.extend(self.headers.iter().cloned());
         Ok(Some(record))
     }
 
-    fn fill(&self, record: &mut Record, line: &Line, repartition: bool) -> Result<(), String> {
-        let read = read_line(&line.text)?;
-        if let Some(partition) = read.partition.filter(|_| !repartition) {
-            self.check(partition).map_err(|error| format!("{error}; --repartition lets the key choose"))?;
+    fn fill(&self, record: &mut Record, read: InputRecord, advice: &str) -> Result<(), String> {
+        if let Some(partition) = read.partition {
+            self.check(partition).map_err(|error| format!("{error}{advice}"))?;
             record.partition = Some(partition);
         }
         record.timestamp = read.timestamp;
@@ -113,11 +132,20 @@ impl Parser {
     }
 }
 
-fn separator_bytes(text: &str) -> Result<Vec<u8>, String> {
+/// What ends a record in the input; nothing where the whole input is one. Errors: usage.
+pub(super) fn delimiter(args: &ProduceArgs) -> Result<Vec<u8>, String> {
+    match &args.delimiter {
+        _ if args.whole => Ok(Vec::new()),
+        Some(delimiter) => separator_bytes("-D", delimiter),
+        None => Ok(vec![b'\n']),
+    }
+}
+
+fn separator_bytes(flag: &str, text: &str) -> Result<Vec<u8>, String> {
     match unescape(text) {
-        Ok(bytes) if bytes.is_empty() => Err("-K: the separator is empty".to_owned()),
+        Ok(bytes) if bytes.is_empty() => Err(format!("{flag}: the separator is empty")),
         Ok(bytes) => Ok(bytes),
-        Err(error) => Err(format!("-K: {error}")),
+        Err(error) => Err(format!("{flag}: {error}")),
     }
 }
 
@@ -164,6 +192,28 @@ mod tests {
         let error = record(&["-K:"], "plain").expect_err("no separator");
         assert!(error.starts_with("line 7: no key separator \":\""), "{error}");
         assert!(record(&["-K", ""], "x").expect_err("empty").contains("-K"));
+    }
+
+    #[test]
+    fn with_z_what_is_empty_is_null() {
+        assert_eq!(record(&["-Z"], "").expect("reads"), Record::to("t"));
+        assert_eq!(record(&["-Z", "-K:"], ":v").expect("reads"), Record::to("t").value("v"));
+        assert_eq!(record(&["-Z", "-K:"], "k:").expect("reads"), Record::to("t").key("k"));
+        assert_eq!(record(&["-K:"], ":").expect("reads"), Record::to("t").key("").value(""));
+        assert_eq!(record(&["-Z", "-f", "%k=%v"], "=v").expect("reads"), Record::to("t").value("v"));
+        let keyed = record(&["-Z", "-f", "%k=%v", "-k", "always"], "=v").expect("reads");
+        assert_eq!(keyed, Record::to("t").key("always").value("v"));
+    }
+
+    #[test]
+    fn a_format_takes_lines_apart() {
+        let read = record(&["-f", "%p %d %k=%v\\n"], "2 77 a=b").expect("reads");
+        assert_eq!(read, Record::to("t").partition(2).timestamp(77).key("a").value("b"));
+        let error = record(&["-f", "%p %v"], "9 x").expect_err("no such partition");
+        assert!(error.starts_with("line 7: topic 't' has no partition 9"), "{error}");
+        let error = record(&["-f", "%k=%v"], "plain").expect_err("no separator");
+        assert!(error.starts_with("line 7: byte 1: \"=\" expected"), "{error}");
+        assert!(parser(&["-f", "%k%v"]).expect_err("not readable").starts_with("-f: two verbs"));
     }
 
     #[test]

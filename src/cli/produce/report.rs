@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::base::Error;
 use crate::base::size::print_bytes;
-use crate::cli::exit::Exit;
+use crate::base::{Error, ErrorKind};
+use crate::cli::exit::{Exit, reason};
 use crate::cli::latency::Latencies;
 use crate::cli::output::{count, thousands};
 
@@ -19,6 +19,7 @@ pub(super) struct Tally {
     bytes: u64,
     latencies: Latencies,
     exit: Exit,
+    hopeless: Option<String>,
     shown: u64,
     last_shown: String,
 }
@@ -31,6 +32,7 @@ impl Tally {
             bytes: 0,
             latencies: Latencies::default(),
             exit: Exit::Done,
+            hopeless: None,
             shown: 0,
             last_shown: String::new(),
         }
@@ -46,13 +48,19 @@ impl Tally {
     /// Counts a record that failed. True when its error is to be printed: the records of a batch fail alike.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         self.failed += 1;
-        self.exit = self.exit.and(Exit::of(error.kind));
+        self.exit = self.exit.and(Exit::of_error(error));
+        self.hopeless = self.hopeless.take().or_else(|| hopeless(error));
         if self.shown == ERRORS_SHOWN_MAX || self.last_shown == error.message {
             return false;
         }
         self.shown += 1;
         self.last_shown.clone_from(&error.message);
         true
+    }
+
+    /// Why records that were not sent yet have no better chance, in words.
+    pub(super) fn hopeless(&self) -> Option<&str> {
+        self.hopeless.as_deref()
     }
 
     /// How many failures were not printed.
@@ -97,6 +105,22 @@ impl Tally {
     }
 }
 
+/// A record whose time was over is a word about all that would follow: the broker is away, or refuses for a reason that
+/// lasts.
+fn hopeless(error: &Error) -> Option<String> {
+    match (error.kind, reason(error)) {
+        (ErrorKind::TimedOut, reason) if Exit::of_error(error) == Exit::Failed => {
+            let row = reason.kind.row();
+            Some(format!("the broker refuses records with {}; {}", row.reason, row.advice))
+        }
+        _ if Exit::of_error(error) == Exit::Unreachable => Some(
+            "the broker can't be reached; check --bootstrap and that it runs, or give more time with --timeout"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
 /// `50.0 s`, or `0.02 s` for what is short.
 fn seconds_text(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
@@ -109,7 +133,6 @@ fn millis(latency: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ErrorKind;
 
     #[test]
     fn the_line_of_the_documentation() {
@@ -140,5 +163,21 @@ mod tests {
         assert_eq!((shown, tally.failed, tally.hidden(), tally.exit()), (9, 50, 40, Exit::Unreachable));
         tally.failed(&Error::new(ErrorKind::DiskFull, "x"));
         assert_eq!(tally.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn what_lasts_stops_the_run_and_is_named() {
+        let full = Error::new(ErrorKind::DiskFull, "no room");
+        let mut tally = Tally::new();
+        tally.failed(&Error::new(ErrorKind::RecordTooLarge, "x"));
+        assert_eq!(tally.hopeless(), None, "the next record may be smaller");
+        tally.failed(&Error::new(ErrorKind::TimedOut, "x").caused_by(full));
+        let words = tally.hopeless().expect("no room for others either");
+        assert!(words.starts_with("the broker refuses records with DISK_FULL; free space"), "{words}");
+        assert_eq!(tally.exit(), Exit::Failed);
+        let mut tally = Tally::new();
+        tally.failed(&Error::new(ErrorKind::TimedOut, "x"));
+        assert!(tally.hopeless().expect("away").contains("can't be reached"));
+        assert_eq!(tally.exit(), Exit::Unreachable);
     }
 }

@@ -7,22 +7,45 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::args::{Acks, Codec, ProduceArgs};
-use super::flights::Flights;
+use super::flights::{Echo, Flights};
 use super::input::{Chunk, Line, lines};
-use super::parse::Parser;
+use super::parse::{Parser, delimiter};
 use crate::base::size::parse_bytes;
 use crate::base::time::parse_ms;
 use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::Format;
-use crate::cli::output::{count, print_error};
+use crate::cli::output::{count, print_error, thousands};
 use crate::client::{Client, Producer, Record};
 
-/// Runs `weir produce`.
+/// After Ctrl-C: how long what is under way may take.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs `weir produce`. Ctrl-C ends it with its summary; a second one at once.
 pub async fn run(context: &Context, args: &ProduceArgs) -> Result<Exit, Failure> {
-    let report = args.report.as_deref().map(Format::parse).transpose();
-    let report = report.map_err(|error| Failure::usage(format!("--report: {error}")))?;
+    let begun = tokio::select! {
+        begun = begin(context, args) => begun?,
+        () = ctrl_c() => return Ok(Exit::Interrupted),
+    };
+    let (mut work, source) = begun;
+    let stopped = tokio::select! {
+        stopped = work.send_all(source) => stopped?,
+        () = ctrl_c() => Stopped::Interrupted,
+    };
+    work.finish(stopped).await
+}
+
+/// Resolves at Ctrl-C; where that can't be caught, it ends the process anyway.
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Looks everything up that sending needs.
+async fn begin<'a>(context: &'a Context, args: &'a ProduceArgs) -> Result<(Work<'a>, Source), Failure> {
+    let echo = echo(args)?;
     let client = context.client().await?;
     let topic = client
         .admin()
@@ -33,10 +56,19 @@ pub async fn run(context: &Context, args: &ProduceArgs) -> Result<Exit, Failure>
         Parser::new(args, context.global.json, topic.partitions.len() as i32).map_err(Failure::usage)?;
     let source = Source::open(context, args)?;
     let producer = producer(context, args, &client).await?;
-    let flights = Flights::new(context, report);
-    let mut work = Work { args, parser, producer, flights, sent: 0 };
-    let stopped = work.send_all(source).await?;
-    work.finish(stopped).await
+    let flights = Flights::new(context, echo);
+    Ok((Work { args, parser, producer, flights, sent: 0 }, source))
+}
+
+fn echo(args: &ProduceArgs) -> Result<Echo, Failure> {
+    match &args.report {
+        Some(report) => {
+            let format = Format::parse(report);
+            format.map(Echo::Report).map_err(|error| Failure::usage(format!("--report: {error}")))
+        }
+        None if args.tee => Ok(Echo::Tee(delimiter(args).map_err(Failure::usage)?)),
+        None => Ok(Echo::Nothing),
+    }
 }
 
 fn missing_topic(error: Error, topic: &str) -> Failure {
@@ -95,9 +127,12 @@ impl Source {
         }
         let from_stdin = args.file.as_deref().is_none_or(|path| path.as_os_str() == "-");
         if from_stdin && std::io::stdin().is_terminal() {
-            context.hint("reading records from this terminal, one a line; Ctrl-D ends");
+            let what = if args.whole { "one record" } else { "records" };
+            let each = if args.whole || args.delimiter.is_some() { "" } else { ", one a line" };
+            context.hint(&format!("reading {what} from this terminal{each}; Ctrl-D ends"));
         }
-        lines(args.file.as_deref()).map(Self::Lines).map_err(Failure::failed)
+        let delimiter = delimiter(args).map_err(Failure::usage)?;
+        lines(args.file.as_deref(), delimiter).map(Self::Lines).map_err(Failure::failed)
     }
 
     /// The next lines; `None` at the end.
@@ -119,14 +154,24 @@ struct Work<'a> {
     sent: u64,
 }
 
+/// Why no more is sent.
+enum Stopped {
+    /// The input is over, or the limit is reached.
+    Done,
+    /// The input, or a line of it, makes no sense; or the broker takes nothing.
+    Failed(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
 impl Work<'_> {
-    /// Sends every record of the source. Gives what made it stop early.
-    async fn send_all(&mut self, mut source: Source) -> Result<Option<String>, Failure> {
+    /// Sends every record of the source.
+    async fn send_all(&mut self, mut source: Source) -> Result<Stopped, Failure> {
         let limit = self.args.count.unwrap_or(u64::MAX);
         while self.sent < limit {
             let chunk = match self.flights.meanwhile(source.next()).await? {
                 None => break,
-                Some(Err(error)) => return Ok(Some(error)),
+                Some(Err(error)) => return Ok(Stopped::Failed(error)),
                 Some(Ok(chunk)) => chunk,
             };
             for line in chunk {
@@ -136,23 +181,23 @@ impl Work<'_> {
                 match self.parser.record(&line) {
                     Ok(Some(record)) => self.send(&line, record).await?,
                     Ok(None) => {}
-                    Err(error) => return Ok(Some(error)),
+                    Err(error) => return Ok(Stopped::Failed(error)),
                 }
-                if self.flights.tally.exit() == Exit::Unreachable {
-                    return Ok(Some(format!("stopped at line {}: the broker can't be reached", line.number)));
+                if let Some(reason) = self.flights.tally.hopeless() {
+                    return Ok(Stopped::Failed(format!("stopped at line {}: {reason}", line.number)));
                 }
             }
             // WHY: the producer's task shares this thread; without this it would wait until memory is used up.
             tokio::task::yield_now().await;
         }
-        Ok(None)
+        Ok(Stopped::Done)
     }
 
     async fn send(&mut self, line: &Line, record: Record) -> Result<(), Failure> {
         self.pace().await?;
         self.flights.wait_for_room().await?;
         self.sent += 1;
-        let order = self.flights.prepare(line.number, &record);
+        let order = self.flights.prepare(line, &record);
         match self.flights.meanwhile(self.producer.send(record)).await? {
             Ok(delivery) => self.flights.begin(order, delivery),
             Err(error) => self.flights.count_failure(line.number, &error),
@@ -173,23 +218,56 @@ impl Work<'_> {
     }
 
     /// Waits for everything that was sent, and tells what became of it.
-    async fn finish(mut self, stopped: Option<String>) -> Result<Exit, Failure> {
-        self.flights.wait_for_all().await?;
+    async fn finish(mut self, stopped: Stopped) -> Result<Exit, Failure> {
+        let stopped = match stopped {
+            Stopped::Interrupted => stopped,
+            stopped => tokio::select! {
+                waited = self.flights.wait_for_all() => waited.map(|()| stopped)?,
+                () = ctrl_c() => Stopped::Interrupted,
+            },
+        };
+        if let Stopped::Interrupted = stopped {
+            self.wait_a_little().await?;
+            self.tell(&stopped);
+            return Ok(Exit::Interrupted);
+        }
+        self.tell(&stopped);
+        let end = match stopped {
+            Stopped::Failed(_) if self.flights.tally.failed == 0 => Exit::Failed,
+            _ => self.flights.tally.exit(),
+        };
         self.producer.close().await;
-        let report = &self.flights.report;
-        let tally = &self.flights.tally;
+        Ok(end)
+    }
+
+    async fn wait_a_little(&mut self) -> Result<(), Failure> {
+        let wait = self.flights.context.sleep(LAST_WAIT);
+        tokio::select! {
+            waited = self.flights.wait_for_all() => waited,
+            () = wait => Ok(()),
+            () = ctrl_c() => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, stopped: &Stopped) {
+        self.flights.clear();
+        let Flights { tally, context, echo, .. } = &self.flights;
         if tally.hidden() > 0 {
             print_error(&format!("{} more failed", count(tally.hidden(), "record")));
         }
-        if let Some(reason) = &stopped {
+        if let Stopped::Failed(reason) = stopped {
             print_error(reason);
         }
-        if report.is_none() || tally.failed > 0 {
+        let interrupted = matches!(stopped, Stopped::Interrupted);
+        if matches!(echo, Echo::Nothing) || tally.failed > 0 || interrupted {
             let acknowledged = self.args.acks != Acks::None;
             let summary = tally.summary(&self.args.topic, self.flights.elapsed(), acknowledged);
-            self.flights.context.hint(&summary);
+            let word = if interrupted { "interrupted: " } else { "" };
+            let open = match self.flights.running() as u64 {
+                0 => String::new(),
+                open => format!(", {} not known: no answer yet", thousands(open)),
+            };
+            context.hint(&format!("{word}{summary}{open}"));
         }
-        let end = if stopped.is_some() && tally.failed == 0 { Exit::Failed } else { Exit::Done };
-        Ok(end.and(tally.exit()))
     }
 }

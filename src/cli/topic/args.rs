@@ -37,6 +37,8 @@ pub enum TopicCommand {
     Delete(DeleteArgs),
     /// Remove the records below an offset
     Trim(TrimArgs),
+    /// List the settings that a topic may have
+    ConfigKeys(ConfigKeysArgs),
 }
 
 const CREATE_EXAMPLES: &str = "\
@@ -55,6 +57,9 @@ pub struct CreateArgs {
     /// Partitions of each topic [default: the broker's, 1]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: Option<i32>,
+    /// Copies of each partition: this version keeps 1
+    #[arg(short, long, value_name = "N", value_parser = replicas)]
+    pub replicas: Option<u32>,
     /// A setting, such as retention.ms=7d or segment.bytes=64MiB
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
     pub configs: Vec<(String, String)>,
@@ -94,7 +99,7 @@ pub struct DescribeArgs {
     /// Names of the topics; * and ? stand for anything
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// Only this: summary, config or partitions; may be repeated
+    /// Only this: summary, config, partitions or segments; may be repeated
     #[arg(long = "section", value_name = "SECTION", value_enum, hide_possible_values = true)]
     pub sections: Vec<Section>,
 }
@@ -108,6 +113,8 @@ pub enum Section {
     Config,
     /// Every partition.
     Partitions,
+    /// How many segments each partition has, and how large they are.
+    Segments,
 }
 
 const ALTER_EXAMPLES: &str = "\
@@ -176,4 +183,27 @@ pub struct TrimArgs {
     /// Show what would go, remove nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+const CONFIG_KEYS_EXAMPLES: &str = "\
+Examples:
+  weir topic config-keys
+  weir topic config-keys 'retention.*'
+  weir topic config-keys flush               one key with what it does";
+
+/// `weir topic config-keys`.
+#[derive(Args, Debug)]
+#[command(before_help = CONFIG_KEYS_EXAMPLES)]
+pub struct ConfigKeysArgs {
+    /// Keys to list; * and ? stand for anything [default: all]
+    pub glob: Option<String>,
+}
+
+/// Reads a number of copies. Errors: anything but 1.
+fn replicas(text: &str) -> Result<u32, String> {
+    if text == "1" {
+        Ok(1)
+    } else {
+        Err("a broker of this version keeps 1 copy of each partition".to_owned())
+    }
 }

@@ -42,7 +42,7 @@ pub(super) async fn create(context: &Context, admin: &Admin, args: &CreateArgs) 
         };
         items.push(Item { name: name.clone(), result });
     }
-    finish(context, "topic create", items)
+    finish(context, "topic create", args.dry_run, items)
 }
 
 /// Partitions, replicas, and the settings that differ from the default.
@@ -145,24 +145,29 @@ pub(super) async fn delete(context: &Context, admin: &Admin, args: &DeleteArgs) 
         let result = if args.if_exists { Ok(error.message.clone()) } else { Err(error) };
         items.push(Item { name, result });
     }
-    finish(context, "topic delete", items)
+    finish(context, "topic delete", args.dry_run, items)
 }
 
 /// Prints what became of each item: successes to stdout, failures to stderr.
-fn finish(context: &Context, command: &str, items: Vec<Item>) -> Result<Exit, Failure> {
+fn finish(context: &Context, command: &str, dry_run: bool, items: Vec<Item>) -> Result<Exit, Failure> {
     if context.global.json {
         let show = |item: &Item| match &item.result {
             Ok(done) => json!({ "topic": item.name, "done": done }),
             Err(error) => json!({ "topic": item.name, "error": error_json(error) }),
         };
         let results: Vec<Value> = items.iter().map(show).collect();
-        print_document(command, Map::from_iter([("results".to_owned(), json!(results))]))?;
+        let fields = [("dry_run".to_owned(), json!(dry_run)), ("results".to_owned(), json!(results))];
+        print_document(command, Map::from_iter(fields))?;
     } else {
         for done in items.iter().filter_map(|item| item.result.as_ref().ok()) {
             print(format!("{done}\n"))?;
         }
     }
-    Ok(report(items.iter().filter_map(|item| item.result.as_ref().err())))
+    let end = report(items.iter().filter_map(|item| item.result.as_ref().err()));
+    if dry_run && end == Exit::Done {
+        context.hint("Run again without --dry-run to apply.");
+    }
+    Ok(end)
 }
 
 #[cfg(test)]

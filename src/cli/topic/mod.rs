@@ -1,9 +1,10 @@
-//! `weir topic`: create, list, describe, alter, delete, trim.
+//! `weir topic`: create, list, describe, alter, delete, trim, config-keys.
 //!
-//! Reading order: `args`, `run` (which command, which topics), `show` (reading), `change` (changing), `trim`.
+//! Reading order: `args`, `run` (which command, which topics), `show` (reading), `change` (changing), `trim`, `keys`.
 
 mod args;
 mod change;
+mod keys;
 mod run;
 mod show;
 mod trim;

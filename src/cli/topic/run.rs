@@ -1,7 +1,7 @@
 //! Which topic command, on which topics.
 
 use super::args::{TopicArgs, TopicCommand};
-use super::{change, show, trim};
+use super::{change, keys, show, trim};
 use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
@@ -18,6 +18,7 @@ pub async fn run(context: &Context, args: &TopicArgs) -> Result<Exit, Failure> {
         TopicCommand::Alter(args) => change::alter(context, &admin, args).await,
         TopicCommand::Delete(args) => change::delete(context, &admin, args).await,
         TopicCommand::Trim(args) => trim::run(context, &admin, args).await,
+        TopicCommand::ConfigKeys(args) => keys::run(context, &admin, args).await,
     }
 }
 

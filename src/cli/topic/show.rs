@@ -27,7 +27,10 @@ pub(super) async fn list(context: &Context, admin: &Admin, args: &ListArgs) -> R
         return Ok(Exit::Done);
     }
     if topics.is_empty() {
-        context.hint("no topics; create one: weir topic create NAME");
+        context.hint(&match &args.glob {
+            Some(glob) => format!("no topic matches '{glob}'; all of them: weir topic list"),
+            None => "no topics; create one: weir topic create NAME".to_owned(),
+        });
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&[
@@ -86,6 +89,10 @@ fn sections(topic: &Topic, args: &DescribeArgs, several: bool) -> String {
     if shows(args, Section::Partitions) {
         parts.push(partition_table(&topic.partitions).print());
     }
+    // WHY: their number stands in the table of partitions already.
+    if args.sections.contains(&Section::Segments) {
+        parts.push(segment_table(&topic.partitions).print());
+    }
     parts.join("\n")
 }
 
@@ -139,6 +146,24 @@ fn partition_table(partitions: &[Partition]) -> Table {
     table
 }
 
+fn segment_table(partitions: &[Partition]) -> Table {
+    let columns = ["PARTITION", "START", "END", "SEGMENTS", "SIZE", "EACH"];
+    let mut table = Table::new(&columns.map(Column::Right));
+    for partition in partitions {
+        let size = partition.size_bytes.unsigned_abs();
+        let each = size.checked_div(partition.segment_count.unsigned_abs().into());
+        table.row([
+            partition.partition.to_string(),
+            thousands(partition.log_start_offset),
+            thousands(partition.log_end_offset),
+            thousands(partition.segment_count),
+            print_bytes(size),
+            each.map_or_else(|| "-".to_owned(), print_bytes),
+        ]);
+    }
+    table
+}
+
 fn topic_json(topic: &Topic, args: &DescribeArgs) -> Value {
     let mut fields =
         if shows(args, Section::Summary) { summary_json(topic) } else { json!({ "name": topic.name }) };
@@ -148,6 +173,9 @@ fn topic_json(topic: &Topic, args: &DescribeArgs) -> Value {
     }
     if shows(args, Section::Partitions) {
         fields["partitions"] = topic.partitions.iter().map(partition_json).collect();
+    }
+    if args.sections.contains(&Section::Segments) {
+        fields["segments"] = topic.partitions.iter().map(segment_json).collect();
     }
     fields
 }
@@ -176,6 +204,14 @@ fn partition_json(partition: &Partition) -> Value {
         "segment_count": partition.segment_count,
         "size_bytes": partition.size_bytes,
         "error": partition.error.as_ref().map(error_json),
+    })
+}
+
+fn segment_json(partition: &Partition) -> Value {
+    json!({
+        "partition": partition.partition,
+        "segment_count": partition.segment_count,
+        "size_bytes": partition.size_bytes,
     })
 }
 

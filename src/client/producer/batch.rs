@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::super::accumulator::batch_bytes_max;
 use super::super::metadata::KnownTopic;
 use super::delivery::PledgeHolder;
+use crate::base::Error;
 use crate::base::limits::DECOMPRESSED_BYTES_MAX;
 use crate::record::header::{ATTRIBUTES_AT, CODEC_MASK, LOG_OVERHEAD_BYTES};
 use crate::record::{BatchBuilder, BatchHeader, Codec, HEADER_BYTES, ProducerFields, RecordBatch};
@@ -24,6 +25,8 @@ pub(in crate::client) struct Batch {
     pub(in crate::client) created_at: Duration,
     pub(in crate::client) body: Body,
     pub(in crate::client) holder: PledgeHolder,
+    /// What the broker last refused it with, while it may still be stored.
+    pub(in crate::client) last_refusal: Option<Error>,
     /// The producer's memory that the records take, given back on drop.
     #[allow(dead_code)]
     pub(in crate::client) memory: OwnedSemaphorePermit,

@@ -82,7 +82,7 @@ pub struct RecordMetadata {
 
 /// The future of one record that was sent. Dropping it does not take the record back.
 ///
-/// Errors: TIMED_OUT after the delivery timeout; whatever the broker refused the record with. `Error::outcome` says
+/// Errors: TIMED_OUT after the delivery timeout, its source the [`Error`] that the last attempt failed with; whatever the broker refused the record with. `Error::outcome` says
 /// whether the record is in the log.
 #[derive(Debug)]
 #[must_use = "a delivery tells whether the record was stored; await it, or flush and look at close()"]

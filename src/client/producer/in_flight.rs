@@ -289,6 +289,13 @@ impl<T> InFlight<T> {
         }
     }
 
+    /// The batch that this request holds and that has no answer yet.
+    pub(super) fn sent_as(&mut self, request: i64) -> Option<&mut T> {
+        let lane = self.lanes.get_mut(self.requests.get(&request)?)?;
+        let entry = lane.entries.iter_mut().find(|entry| entry.sent_as == Some(request))?;
+        Some(&mut entry.batch)
+    }
+
     /// Takes the answer to a request. Gives the batch when that settles it; an answer to a request that is not known
     /// (any more) is nothing.
     pub(super) fn answered(&mut self, request: i64, answer: Answer, now: Duration) -> Option<Settled<T>> {

@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::super::connection::Incoming;
-use super::super::fault::{from_item, malformed};
+use super::super::fault::{from_item, malformed, repeat};
 use super::super::metadata::is_outdated;
 use super::super::retry::Attempt;
 use super::super::types::{Acks, Durability};
@@ -48,8 +48,8 @@ struct Sender {
     call: Option<Call>,
     /// Numbers of requests that get no answer.
     next_unanswered: i64,
-    /// Why it did not work last time, for those whose time is over.
-    last_error: Option<String>,
+    /// Why it did not work last time, for those whose time is over and that were never refused themselves.
+    last_error: Option<Error>,
 }
 
 /// Runs until the producer is closed and nothing is left.
@@ -244,7 +244,7 @@ impl Sender {
         if failures == 1 {
             tracing::warn!(%error, "{what}; trying again");
         }
-        self.last_error = Some(error.to_string());
+        self.last_error = Some(repeat(error));
     }
 
     fn answered(&mut self, result: grpc::ProduceStreamResult, now: Duration) {
@@ -256,11 +256,16 @@ impl Sender {
                 Answer::Refused { kind: error.kind, retriable: *retriable, outcome: error.outcome }
             }
         };
+        if let Err(refusal) = &reply
+            && let Some(batch) = self.in_flight.sent_as(result.sequence)
+        {
+            batch.last_refusal = Some(repeat(&refusal.error));
+        }
         let settled = self.in_flight.answered(result.sequence, answer, now);
         match (settled, reply) {
             (Some(Settled { batch, .. }), Ok(stored)) => self.shared.settle(batch, Ok(stored)),
             (Some(Settled { batch, verdict }), Err(refusal)) => self.refused(batch, verdict, refusal.error),
-            (None, Err(refusal)) => self.last_error = Some(refusal.error.to_string()),
+            (None, Err(refusal)) => self.last_error = Some(refusal.error),
             (None, Ok(_)) => {}
         }
     }
@@ -293,16 +298,19 @@ impl Sender {
         }
     }
 
-    fn expired(&self, batch: Batch, outcome: Outcome) {
+    /// What it was last refused with is the cause; else the last trouble of this producer.
+    fn expired(&self, mut batch: Batch, outcome: Outcome) {
+        let cause = batch.last_refusal.take().or_else(|| self.last_error.as_ref().map(repeat));
         let Batch { topic, partition, record_count, .. } = &batch;
         let name = topic.name.clone();
         let wait = print_ms(as_ms(self.shared.options.delivery_timeout));
-        let cause = self.last_error.as_ref().map_or(String::new(), |error| format!("; last error: {error}"));
+        let words = cause.as_ref().map_or(String::new(), |error| format!("; last error: {error}"));
         let message = format!(
-            "topic '{name}', partition {partition}: {record_count} records were not acknowledged within {wait}{cause}"
+            "topic '{name}', partition {partition}: {record_count} records were not acknowledged within {wait}{words}"
         );
-        let error = Error::new(ErrorKind::TimedOut, message).outcome(outcome);
-        self.shared.settle(batch, Err(Arc::new(error.with("topic", name))));
+        let mut error = Error::new(ErrorKind::TimedOut, message).outcome(outcome).with("topic", name);
+        error.source = cause.map(Into::into);
+        self.shared.settle(batch, Err(Arc::new(error)));
     }
 
     /// Ends the stream so that the broker takes everything that was handed over.

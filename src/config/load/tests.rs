@@ -62,11 +62,11 @@ fn all_mistakes_of_all_sources_come_at_once_with_their_places() {
         "weir.toml line 5: log.level: takes text in quotes, a whole number, true or false",
         "weir.toml line 7: shutdown.timeout.ms: takes text in quotes",
         "weir.toml line 1: node.id: 'one' is not a whole number",
-        "weir.toml line 4: log.levle: there is no such config key. Did you mean 'log.level'?",
-        "environment variable WEIR_SHARD: shard: there is no such config key. Did you mean 'WEIR_SHARDS'?",
+        "weir.toml line 4: log.levle: there is no such config key. Did you mean 'log.level'? `weir serve --print-config` lists them",
+        "environment variable WEIR_SHARD: shard: there is no such config key. Did you mean 'WEIR_SHARDS'? `weir serve --print-config` lists them",
         "environment variable WEIR_SHARDS: shards: 0 is out of range: 1 to 256",
         "command line: node.id: -4 is out of range",
-        "command line: lisen: there is no such config key. Did you mean 'listen'?",
+        "command line: lisen: there is no such config key. Did you mean 'listen'? `weir serve --print-config` lists them",
         "command line: listen: 0.0.0.0:7070 can be reached from other machines",
     ];
     assert_eq!(errors.len(), expected.len(), "{errors:#?}");

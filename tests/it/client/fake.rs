@@ -57,6 +57,7 @@ struct State {
     trouble: Trouble,
     next_producer: i64,
     streams: u32,
+    refused: u32,
     damaged: HashSet<(i32, i64)>,
 }
 
@@ -74,6 +75,7 @@ impl Fake {
             trouble,
             next_producer: 1,
             streams: 0,
+            refused: 0,
             damaged: HashSet::new(),
         })));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,6 +96,11 @@ impl Fake {
     /// How many produce streams were opened.
     pub(super) fn streams(&self) -> u32 {
         self.0.lock().streams
+    }
+
+    /// How many batches were refused because the disk is full.
+    pub(super) fn refused(&self) -> u32 {
+        self.0.lock().refused
     }
 
     /// Values stored in a partition, in order.
@@ -129,6 +136,7 @@ impl Fake {
         let header = *RecordBatch::parse(bytes.clone()).unwrap().header();
         let mut state = self.0.lock();
         if state.trouble.disk_always_full || state.rng.u32(..100) < state.trouble.disk_full {
+            state.refused += 1;
             return Err(ErrorKind::DiskFull);
         }
         let log = &mut state.logs[batch.partition.unwrap() as usize];

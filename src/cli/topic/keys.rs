@@ -1,0 +1,99 @@
+//! `weir topic config-keys`: the catalogue of topic settings.
+
+use serde_json::{Map, Value, json};
+
+use super::args::ConfigKeysArgs;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{Column, Table, config_value, print, print_document};
+use crate::client::{Admin, ConfigKey};
+
+/// Prints the keys that a topic may set, as the broker tells them.
+pub(super) async fn run(context: &Context, admin: &Admin, args: &ConfigKeysArgs) -> Result<Exit, Failure> {
+    let mut keys = admin.config_keys().await?;
+    if let Some(glob) = &args.glob {
+        keys.retain(|key| fits(glob, &key.key));
+        if keys.is_empty() {
+            return Err(Failure::failed(format!(
+                "no config key matches '{glob}'; all of them: weir topic config-keys"
+            )));
+        }
+    }
+    if context.global.json {
+        let keys: Vec<Value> = keys.iter().map(key_json).collect();
+        print_document("topic config-keys", Map::from_iter([("keys".to_owned(), json!(keys))]))?;
+    } else {
+        print(if let [one] = &keys[..] { in_full(one) } else { table(&keys).print() })?;
+    }
+    Ok(Exit::Done)
+}
+
+fn table(keys: &[ConfigKey]) -> Table {
+    let columns = ["KEY", "TYPE", "DEFAULT", "VALUES"];
+    let mut table = Table::new(&columns.map(Column::Left));
+    for key in keys {
+        let default = config_value(&key.key, &key.default_value);
+        table.row([key.key.clone(), key.value_type.clone(), default, key.range.clone()]);
+    }
+    table
+}
+
+/// One key with what it does.
+fn in_full(key: &ConfigKey) -> String {
+    format!(
+        "{}  {}\n  {}\n  default: {}\n  values:  {}\n",
+        key.key,
+        key.value_type,
+        key.doc,
+        config_value(&key.key, &key.default_value),
+        key.range
+    )
+}
+
+fn key_json(key: &ConfigKey) -> Value {
+    json!({
+        "key": key.key,
+        "type": key.value_type,
+        "default": key.default_value,
+        "values": key.range,
+        "doc": key.doc,
+    })
+}
+
+/// Whether a name fits a glob: `*` stands for any letters, `?` for one.
+fn fits(glob: &str, name: &str) -> bool {
+    let mut letters = glob.chars();
+    match letters.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = letters.as_str();
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| fits(rest, &name[at..]))
+        }
+        Some(letter) => {
+            let mut others = name.chars();
+            let same = others.next().is_some_and(|other| letter == '?' || letter == other);
+            same && fits(letters.as_str(), others.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for (glob, name, expected) in [
+            ("retention.*", "retention.ms", true),
+            ("*.ms", "retention.ms", true),
+            ("*", "", true),
+            ("retention.?s", "retention.ms", true),
+            ("retention", "retention.ms", false),
+            ("*.bytes", "retention.ms", false),
+            ("?", "", false),
+            ("a*b*c", "a--b--c", true),
+        ] {
+            assert_eq!(fits(glob, name), expected, "{glob} {name}");
+        }
+    }
+}
