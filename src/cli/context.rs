@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::exit::Failure;
 use super::global::Global;
+use super::stderr;
 use crate::base::Timestamp;
 use crate::client::Client;
 use crate::env::{Clock, RealClock};
@@ -49,7 +50,7 @@ impl Context {
     /// Prints a line to stderr unless `--quiet`.
     pub fn hint(&self, line: &str) {
         if !self.global.quiet {
-            anstream::eprintln!("{line}");
+            stderr::say(line);
         }
     }
 

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 use serde_json::{Map, Value, json};
 
 use super::exit::Failure;
+use super::stderr;
 use crate::base::size::print_bytes;
 use crate::base::time::print_ms;
 
@@ -121,13 +122,13 @@ fn document(command: &str, fields: Map<String, Value>) -> String {
 /// Prints an error to stderr; nothing when there is nothing to say.
 pub fn print_error(message: &str) {
     if !message.is_empty() {
-        anstream::eprintln!("\x1b[1;31merror:\x1b[0m {message}");
+        stderr::say(&format!("\x1b[1;31merror:\x1b[0m {message}"));
     }
 }
 
 /// Prints a warning to stderr.
 pub fn print_warning(message: &str) {
-    anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {message}");
+    stderr::say(&format!("\x1b[1;33mwarning:\x1b[0m {message}"));
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
 use super::output::print_error;
-use super::{cluster, consume, demo, log, produce, serve, top, topic};
+use super::{cluster, consume, demo, log, produce, serve, stderr, top, topic};
 
 /// Parses the arguments of the process and runs the command. Prints its own errors.
 pub fn main() -> ExitCode {
@@ -21,6 +21,7 @@ pub fn main() -> ExitCode {
         print_error(&failure.message);
         failure.exit
     });
+    stderr::flush();
     ExitCode::from(end as u8)
 }
 
@@ -36,7 +37,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     let runtime = runtime()?;
     let end = match cli.command {
         Command::Serve(_) | Command::Log(_) => unreachable!("handled above"),
-        Command::Demo(args) => runtime.block_on(demo::run(&context, &args)),
+        Command::Demo(args) => {
+            stderr::never_wait();
+            runtime.block_on(demo::run(&context, &args))
+        }
         Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
         Command::Produce(args) => runtime.block_on(produce::run(&context, &args)),
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
@@ -119,7 +123,8 @@ pub(super) fn log_to_stderr(global: &Global, level: LevelFilter, form: LogForm) 
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(in_colour && form != LogForm::Json)
-        .with_writer(std::io::stderr);
+        .log_internal_errors(false)
+        .with_writer(|| stderr::Log);
     match form {
         LogForm::Short => log.with_target(false).without_time().init(),
         LogForm::Text => log.init(),

@@ -17,6 +17,7 @@ use super::global::Global;
 use super::machine::this_machine;
 use super::output::{count, print, print_document, print_error};
 use super::run::{LogForm, log_to_stderr};
+use super::stderr;
 use crate::api::listener::{Serving, serve};
 use crate::broker::Broker;
 use crate::broker::data_dir::DataDirError;
@@ -151,7 +152,7 @@ ready in {ready_ms} ms.  Try:  weir topic create hello   |   weir produce hello 
 
 fn say(global: &Global, line: &str) {
     if !global.quiet {
-        anstream::eprintln!("{line}");
+        stderr::say(line);
     }
 }
 
@@ -200,6 +201,7 @@ fn start_log(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> 
     let word = if global.verbose > 0 { "debug" } else { settings.log_level.word() };
     let level = word.parse().map_err(|_| Failure::usage(format!("log.level: '{word}' is not a level")))?;
     let form = if settings.log_format.is_json() { LogForm::Json } else { LogForm::Text };
+    stderr::never_wait();
     log_to_stderr(global, level, form)
 }
 

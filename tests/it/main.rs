@@ -17,6 +17,7 @@ mod process;
 mod round_trip;
 mod served;
 mod stop;
+mod surroundings;
 mod topic_keys;
 mod transcripts;
 mod whole;

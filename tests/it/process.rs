@@ -222,7 +222,7 @@ pub(crate) async fn ends(client: &Client, topic: &str) -> Result<Vec<i64>, Error
 }
 
 /// The binary under proof: `$WEIR`; else the release build where it is at least as new as the one built for this test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let built = PathBuf::from(env!("CARGO_BIN_EXE_weir"));
     if let Some(given) = std::env::var_os("WEIR") {
         return given.into();

@@ -1,0 +1,68 @@
+//! What is said on stderr. Nothing here fails: a line that nobody takes is lost, and costs nothing else.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::env::LossyLines;
+
+/// Most bytes that wait for a reader of stderr: some thousand lines.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+/// How long the end of the process waits for a reader of stderr.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
+/// Lines that wait, in a process that must not.
+static QUEUE: OnceLock<LossyLines> = OnceLock::new();
+
+/// Makes all that is said from now on wait for its reader in a bounded queue, and nobody else: for a process that serves.
+pub fn never_wait() {
+    // A process without another thread to spare waits for its reader.
+    if let Ok(lines) = LossyLines::start(io::stderr(), WAITING_BYTES_MAX) {
+        // Who was called before has made it so already.
+        let _ = QUEUE.set(lines);
+    }
+}
+
+/// Says a line: without its colours where those are not wanted.
+pub fn say(line: &str) {
+    let mut text = match AutoStream::choice(&io::stderr()) {
+        ColorChoice::Never => anstream::adapter::strip_str(line).to_string(),
+        _ => line.to_owned(),
+    };
+    text.push('\n');
+    put(text.as_bytes());
+}
+
+/// Waits until everything is said, a second at most.
+pub fn flush() {
+    if let Some(lines) = QUEUE.get() {
+        lines.flush(FLUSH_WAIT);
+    }
+}
+
+fn put(lines: &[u8]) {
+    match QUEUE.get() {
+        Some(queue) => queue.put(lines),
+        None => {
+            // Nobody is left to tell that nobody listens.
+            let _ = io::stderr().write_all(lines);
+        }
+    }
+}
+
+/// The log's way to stderr: takes everything, whatever becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        put(lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! What surrounds the broker's process, and is not as it should be: a stderr that takes nothing, limits, the clock.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
+use weir::client::{Client, Record};
+
+use super::process::binary;
+
+/// Longer than any start or stop takes.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A running `weir serve` whose stderr is the test's. Killed when dropped.
+struct Broker {
+    child: Child,
+    address: String,
+}
+
+impl Broker {
+    fn start(data_dir: &Path, settings: &[&str], stderr: impl Into<Stdio>) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["serve", "-J", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command.args(settings.iter().flat_map(|setting| ["-X", setting]));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let greeting: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let address = greeting["address"].as_str().unwrap_or_else(|| panic!("no greeting but '{line}'"));
+        Self { child, address: address.to_owned() }
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(&self.address).await.unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends a signal and waits for the end.
+    async fn stop(&mut self, signal: Signal) -> ExitStatus {
+        kill_process(self.pid(), signal).unwrap();
+        let end = async {
+            loop {
+                match self.child.try_wait().unwrap() {
+                    Some(status) => return status,
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        tokio::time::timeout(LONG, end).await.expect("a signal ends the broker")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes a topic and sends it a record.
+async fn use_it(broker: &Broker) {
+    let client = broker.client().await;
+    client.admin().create_topic("t").partitions(1).await.unwrap();
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to("t").value("hello")).await.unwrap().await.unwrap();
+}
+
+/// A broker that says much on `stderr` serves, and ends well.
+async fn serves_with(stderr: impl Into<Stdio>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(&folder.path().join("data"), &["log.level=debug"], stderr);
+    use_it(&broker).await;
+    let end = broker.stop(Signal::TERM).await;
+    assert_eq!(end.code(), Some(0), "{end}");
+}
+
+#[tokio::test]
+async fn a_stderr_that_takes_nothing_costs_nothing() {
+    serves_with(OpenOptions::new().write(true).open("/dev/full").unwrap()).await;
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    serves_with(writer).await;
+}
+
+#[tokio::test]
+async fn a_stderr_that_nobody_reads_holds_nothing_up() {
+    let (_reader, mut writer) = io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'\n'; 4096]).is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    serves_with(OwnedFd::from(writer)).await;
+}
