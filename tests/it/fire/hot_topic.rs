@@ -106,10 +106,18 @@ async fn prove(flush: &str) {
     let mut load: Vec<JoinHandle<()>> =
         sizes.map(|size| tokio::spawn(write(address.clone(), size, heat.clone()))).collect();
     load.extend((0..CONSUMERS).map(|_| tokio::spawn(read(address.clone(), heat.clone()))));
-    until("records of the hot topic", || heat.is_on()).await;
+    let goes_on = || assert!(!load.iter().any(JoinHandle::is_finished), "the load of the hot topic ended");
+    until("records of the hot topic", || {
+        goes_on();
+        heat.is_on()
+    })
+    .await;
     let beside = small.counts();
-    until("answers beside the hot topic", || small.has_more(&beside, answers)).await;
-    assert!(!load.iter().any(JoinHandle::is_finished), "the load of the hot topic ended");
+    until("answers beside the hot topic", || {
+        goes_on();
+        small.has_more(&beside, answers)
+    })
+    .await;
     load.iter().for_each(JoinHandle::abort);
     let [of_small, of_large] = heat.written().map(|bytes| bytes >> 20);
     println!(
