@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use futures_util::{FutureExt, StreamExt};
-use http::Request;
+use http::header::DATE;
+use http::{HeaderValue, Request, Response};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -32,6 +33,7 @@ use crate::api::listener::Door;
 use crate::api::shard::Connections;
 use crate::api::under_way::UnderWay;
 use crate::api::windows::{NARROW, WIDE, Windows};
+use crate::base::Timestamp;
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::proto::grpc::DESCRIPTORS;
 use crate::proto::grpc::cluster_service_server::ClusterServiceServer;
@@ -96,12 +98,13 @@ async fn serve_with(
         ReceiverStream::new(connections).map(|arrived| Ok::<_, Infallible>(Connection::new(arrived, door)));
     let (share, budget) = (door.broker.unfinished().clone(), door.broker.budget().clone());
     let clock = door.broker.env().clock.clone();
+    let now = clock.clone();
     let counted = move |request: Request<Body>| {
         request.map(|body| Body::new(RequestBody::new(body, share.clone(), budget.clone(), clock.clone())))
     };
     let served = limits::server(windows)
         .layer(CallLayer(door.broker.clone()))
-        .layer(MapResponseLayer::new(|reply| watched(complete_reply(reply))))
+        .layer(MapResponseLayer::new(move |reply| watched(dated(complete_reply(reply), now.now_ms()))))
         .layer(MapRequestLayer::new(counted))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stopped)
@@ -109,6 +112,15 @@ async fn serve_with(
     if let Err(error) = served {
         tracing::error!(%error, "serving gRPC ended with an error");
     }
+}
+
+/// Dates a reply while the clock stands at or before 1970. WHY: the layer below dates what has no date, and ends the
+/// process when the year is before 1970.
+fn dated(mut reply: Response<Body>, now_ms: Timestamp) -> Response<Body> {
+    if now_ms <= 0 {
+        reply.headers_mut().insert(DATE, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"));
+    }
+    reply
 }
 
 fn routes(door: &Door) -> Routes {
@@ -145,5 +157,18 @@ async fn stop(mut door: Door, mut health: HealthReporter) {
     tokio::task::yield_now().await;
     for name in HEALTH_NAMES {
         health.clear_service_status(name).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_replies_from_before_1970_are_dated_here() {
+        let date = |now_ms| dated(Response::default(), now_ms).headers().get(DATE).cloned();
+        assert_eq!(date(1), None);
+        // What the clock says of every time before.
+        assert_eq!(date(0).expect("dated"), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }
