@@ -131,7 +131,7 @@ impl fmt::Display for InvalidBatch {
                 write!(f, "the batch has a producer id, but base sequence {base_sequence}")
             }
             Self::NegativeTimestamp { index, timestamp } => {
-                write!(f, "record {index} has timestamp {timestamp}; it must be -1 or not negative")
+                write!(f, "record {index} has timestamp {timestamp}; it must not be negative")
             }
             Self::LateTimestamp { timestamp, max_timestamp } => {
                 write!(f, "the batch has timestamp {timestamp}, later than {max_timestamp}")
