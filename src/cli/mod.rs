@@ -24,6 +24,7 @@ pub mod progress;
 pub mod run;
 pub mod sample;
 pub mod serve;
+pub mod signals;
 pub mod stderr;
 pub mod top;
 pub mod topic;

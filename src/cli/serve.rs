@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal as on_signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -17,6 +16,7 @@ use super::global::Global;
 use super::machine::this_machine;
 use super::output::{count, print, print_document, print_error};
 use super::run::{LogForm, log_to_stderr};
+use super::signals::{Signals, survive_file_size_limit};
 use super::stderr;
 use crate::api::listener::{Serving, serve};
 use crate::broker::Broker;
@@ -79,12 +79,14 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
     let deadline = Duration::from_millis(settings.shutdown_timeout_ms.unsigned_abs());
     let running = Running::start(settings).await?;
     let ready_in = clock.monotonic().saturating_sub(begun);
+    // Whoever reads the greeting may send one.
+    let mut signals = Signals::caught();
     if let Err(failure) = announce(global, args, &running, ready_in) {
         // A broker whose greeting nobody reads serves all the same.
         print_error(&failure.message);
     }
     let end = tokio::select! {
-        () = signal() => Exit::Done,
+        () = signals.next() => Exit::Done,
         reason = running.failed() => {
             print_error(&reason);
             Exit::Failed
@@ -96,7 +98,7 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
     let begun = clock.monotonic();
     let stopped = tokio::select! {
         stopped = running.stop(deadline) => stopped,
-        () = signal() => return Ok(Exit::Interrupted),
+        () = signals.next() => return Ok(Exit::Interrupted),
     };
     let took = clock.monotonic().saturating_sub(begun).as_secs_f64();
     match stopped {
@@ -205,23 +207,6 @@ fn start_log(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> 
     log_to_stderr(global, level, form)
 }
 
-/// Resolves at SIGINT or SIGTERM.
-pub(super) async fn signal() {
-    let (interrupt, terminate) = (on_signal(SignalKind::interrupt()), on_signal(SignalKind::terminate()));
-    match (interrupt, terminate) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        _ => {
-            tracing::error!("signals can't be caught; the process ends only by being killed");
-            std::future::pending().await
-        }
-    }
-}
-
 /// How a stop went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stopped {
@@ -247,6 +232,7 @@ impl Running {
     ///
     /// Errors: the address is taken; the data directory can't be used (exit code 78).
     pub(super) async fn start(settings: BrokerSettings) -> Result<Self, Failure> {
+        survive_file_size_limit();
         let (listen, every) = (settings.listen, settings.retention_check_ms.unsigned_abs());
         let deadline = Duration::from_millis(settings.shutdown_timeout_ms.unsigned_abs());
         // WHY before the broker: an address that is taken is the commonest mistake, and nothing is touched yet.

@@ -1,6 +1,8 @@
 //! What the operating system says of this process.
 #![allow(clippy::disallowed_methods)]
 
+use rustix::process::Signal;
+
 /// Resident memory in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Resident {
@@ -23,6 +25,17 @@ pub fn descriptors() -> (u64, u64) {
     (open.saturating_sub(1), limit.unwrap_or(u64::MAX))
 }
 
+/// Whether SIGHUP is ignored, as under `nohup`; false where the system does not tell.
+pub fn ignores_hang_up() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|text| is_ignored(&text, Signal::HUP))
+}
+
+fn is_ignored(status: &str, signal: Signal) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    ignored >> (signal.as_raw() - 1) & 1 == 1
+}
+
 fn parse(status: &str) -> Resident {
     let bytes_of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
@@ -40,5 +53,13 @@ mod tests {
         let status = "Name:\tweir\nRssAnon:\t     300 kB\nRssFile:\t      12 kB\nThreads:\t3\n";
         assert_eq!(parse(status), Resident { anon_bytes: 300 << 10, file_bytes: 12 << 10 });
         assert_eq!(parse(""), Resident::default());
+    }
+
+    #[test]
+    fn ignored_signals_are_bits() {
+        let ignored = |line| is_ignored(line, Signal::HUP);
+        assert!(ignored("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"));
+        assert!(!ignored("SigBlk:\t0000000000000001\nSigIgn:\t0000000000001000\n"));
+        assert!(!ignored("") && !ignored("SigIgn:\tnone"));
     }
 }

@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use weir::base::Outcome;
 use weir::client::{Client, Record};
 
 use super::process::binary;
@@ -100,4 +101,34 @@ async fn a_stderr_that_nobody_reads_holds_nothing_up() {
     while writer.write(&[b'\n'; 4096]).is_ok() {}
     fcntl_setfl(&writer, flags).unwrap();
     serves_with(OwnedFd::from(writer)).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_file_sizes_is_an_error_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(&folder.path().join("data"), &[], Stdio::null());
+    use_it(&broker).await;
+    let limit = |bytes| Rlimit { current: bytes, maximum: None };
+    prlimit(Some(broker.pid()), Resource::Fsize, limit(Some(10_000))).unwrap();
+    let client = broker.client().await;
+    let producer = client.producer().delivery_timeout(Duration::from_secs(1)).build().await.unwrap();
+    let long = Record::to("t").value(vec![7; 20_000]);
+    let error = producer.send(long.clone()).await.unwrap().await.unwrap_err();
+    assert_eq!(error.outcome, Outcome::NotWritten, "{error}");
+    assert!(error.message.contains("File too large") && error.message.contains("[STORAGE_ERROR]"), "{error}");
+    // What fits goes on, and so does everything once the limit is lifted.
+    producer.send(Record::to("t").value("short")).await.unwrap().await.unwrap();
+    prlimit(Some(broker.pid()), Resource::Fsize, limit(None)).unwrap();
+    assert_eq!(producer.send(long).await.unwrap().await.unwrap().offset, 2);
+    assert_eq!(broker.stop(Signal::TERM).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_terminal_that_goes_stops_the_broker_cleanly() {
+    if weir::env::process::ignores_hang_up() {
+        return println!("not run: this process, and so the broker, ignores SIGHUP");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(&folder.path().join("data"), &[], Stdio::null());
+    assert_eq!(broker.stop(Signal::HUP).await.code(), Some(0));
 }

@@ -27,6 +27,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
 pub(crate) const EXTRA: &[(&str, &[&str])] = &[
     ("src/cli/context.rs", &["env"]),
     ("src/cli/serve.rs", &["env", "broker", "api"]),
+    ("src/cli/signals.rs", &["env"]),
     ("src/cli/stderr.rs", &["env"]),
     ("src/cli/demo.rs", &["env", "broker", "api"]),
     ("src/cli/log.rs", &["env", "log", "record"]),

@@ -10,7 +10,8 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::machine::this_machine;
 use crate::cli::output::print;
-use crate::cli::serve::{Running, Stopped, signal};
+use crate::cli::serve::{Running, Stopped};
+use crate::cli::signals::Signals;
 use crate::config::{
     BrokerSettings,
     load::{Inputs, load},
@@ -24,6 +25,7 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
     let folder = Folder::make(context.now_ms())?;
     let begun = context.monotonic();
     let running = Running::start(settings(&folder.0)?).await?;
+    let mut signals = Signals::caught();
     let address = running.address().to_string();
     let ready_in = context.monotonic().saturating_sub(begun).as_millis();
     print(format!(
@@ -32,13 +34,13 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
     ))?;
     let end = tokio::select! {
         end = show(context, args, &address) => end,
-        () = signal() => Ok(Exit::Done),
+        () = signals.next() => Ok(Exit::Done),
         reason = running.failed() => Err(Failure::failed(reason)),
     };
     // WHY: requests of the demo's own client are gone by now, so the stop has nothing to wait for.
     let stopped = tokio::select! {
         stopped = running.stop(STOP_DEADLINE) => stopped,
-        () = signal() => return Ok(Exit::Interrupted),
+        () = signals.next() => return Ok(Exit::Interrupted),
     };
     let end = end?;
     print(if stopped == Stopped::Cleanly { "stopped cleanly\n" } else { "stopped\n" })?;
