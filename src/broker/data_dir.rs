@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{ClusterId, TopicPartition};
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env};
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
@@ -135,7 +135,7 @@ pub struct DataDir {
     pub path: PathBuf,
     /// Whose it is.
     pub meta: DirectoryMeta,
-    _lock: Box<dyn Send + Sync>,
+    _locks: [Box<dyn Send + Sync>; 2],
 }
 
 impl fmt::Debug for DataDir {
@@ -152,19 +152,45 @@ impl DataDir {
     pub fn open(env: &Env, path: &Path, node_id: i32) -> Result<Self, DataDirError> {
         let disk = &*env.disk;
         ensure_path(disk, path)?;
+        let locked = |holder| DataDirError::Locked { path: path.to_owned(), holder };
+        // WHY the folder as well as the file: a file that somebody clears away would lock nobody out.
+        let Some(folder) = disk.lock_dir(path)? else { return Err(locked(holder(disk, path))) };
+        // WHY before the file: what is refused stays as it was.
+        look(disk, path, node_id)?;
         let owner = format!("pid {}", std::process::id());
-        let lock = disk.lock(&path.join(LOCK_FILE), &owner).map_err(|refusal| match refusal {
-            Ok(holder) => DataDirError::Locked { path: path.to_owned(), holder },
+        let file = disk.lock(&path.join(LOCK_FILE), &owner).map_err(|refusal| match refusal {
+            Ok(holder) => locked(holder),
             Err(error) => DataDirError::Disk(error),
         })?;
-        let meta = match checkpoint::read(disk, &path.join(META_FILE), META_KIND) {
-            Ok(body) => check(disk, path, node_id, &body)?,
-            Err(CheckpointError::Missing) => format_new(env, path, node_id)?,
-            Err(CheckpointError::Disk(error)) => return Err(error.into()),
-            Err(error) => return Err(DataDirError::Meta(error)),
+        // WHY again: where folders can't be locked, another broker may have been here until now.
+        let meta = match look(disk, path, node_id)? {
+            Some(meta) => meta,
+            None => format_new(env, path, node_id)?,
         };
         remove_marker(disk, path)?;
-        Ok(Self { path: path.to_owned(), meta, _lock: lock })
+        Ok(Self { path: path.to_owned(), meta, _locks: [folder, file] })
+    }
+}
+
+/// Who holds the directory, as far as its lock file tells.
+fn holder(disk: &dyn Disk, path: &Path) -> String {
+    // Longer than any that a broker writes.
+    let mut text = [0; 64];
+    let read = disk.open(&path.join(LOCK_FILE), OpenMode::Read);
+    let count = read.and_then(|file| read_full_at(&*file, &mut text, 0)).unwrap_or(0);
+    match String::from_utf8_lossy(&text[..count]).trim() {
+        "" => "another process".to_owned(),
+        owner => owner.to_owned(),
+    }
+}
+
+/// Whose the directory is; `None` when it may be made ours. Changes nothing. Errors: it can't be used.
+fn look(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Option<DirectoryMeta>, DataDirError> {
+    match checkpoint::read(disk, &path.join(META_FILE), META_KIND) {
+        Ok(body) => check(disk, path, node_id, &body).map(Some),
+        Err(CheckpointError::Missing) => refuse_foreign(disk, path).map(|()| None),
+        Err(CheckpointError::Disk(error)) => Err(error.into()),
+        Err(error) => Err(DataDirError::Meta(error)),
     }
 }
 
@@ -204,7 +230,6 @@ fn check(disk: &dyn Disk, path: &Path, node_id: i32, body: &[u8]) -> Result<Dire
 
 fn format_new(env: &Env, path: &Path, node_id: i32) -> Result<DirectoryMeta, DataDirError> {
     let disk = &*env.disk;
-    refuse_foreign(disk, path)?;
     put_marker(disk, path)?;
     folder::remove_tree(disk, &metadata_folder(path))?;
     folder::clear_unfinished(disk, path)?;
@@ -337,6 +362,19 @@ mod tests {
         let error = open(&disk).expect_err("held").to_string();
         let expected = format!("data directory /srv/weir is locked by pid {}", std::process::id());
         assert!(error.starts_with(&expected), "{error}");
+        disk.remove_file(Path::new("/srv/weir/weir.lock")).expect("there");
+        let error = open(&disk).expect_err("held all the same").to_string();
+        assert!(error.starts_with("data directory /srv/weir is locked by another process; "), "{error}");
+        assert!(disk.stat(Path::new("/srv/weir/weir.lock")).expect("works").is_none());
+    }
+
+    #[test]
+    fn an_older_brokers_lock_holds() {
+        let disk = Arc::new(SimDisk::default());
+        drop(open(&disk).expect("empty"));
+        let _older = disk.lock(Path::new("/srv/weir/weir.lock"), "pid 4711").map_err(drop).expect("free");
+        let error = open(&disk).expect_err("held").to_string();
+        assert!(error.starts_with("data directory /srv/weir is locked by pid 4711; "), "{error}");
     }
 
     #[test]
@@ -348,7 +386,8 @@ mod tests {
         put(&disk, "/srv/weir/photo.jpg");
         let error = open(&disk).expect_err("foreign").to_string();
         assert!(error.contains("holds photo.jpg"), "{error}");
-        assert!(disk.stat(Path::new("/srv/weir/formatting")).expect("works").is_none());
+        let names = disk.list(Path::new("/srv/weir")).expect("there");
+        assert_eq!(names.len(), 2, "nothing was added: {names:?}");
         disk.remove_file(Path::new("/srv/weir/photo.jpg")).expect("there");
         open(&disk).expect("only lost+found is left");
     }

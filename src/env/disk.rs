@@ -65,6 +65,10 @@ pub enum DiskErrorKind {
     Full,
     /// Too many open files (EMFILE, ENFILE).
     TooManyFiles,
+    /// This process may not (EACCES, EPERM), or nobody may (EROFS).
+    Denied,
+    /// A folder, a pipe or the like where a regular file belongs, or a file where a folder does.
+    WrongKind,
     /// Everything else, EIO first of all.
     Io,
 }
@@ -153,6 +157,8 @@ impl DiskError {
             io::ErrorKind::NotFound => DiskErrorKind::NotFound,
             io::ErrorKind::AlreadyExists => DiskErrorKind::Exists,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::Denied,
+            io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => DiskErrorKind::WrongKind,
             _ if matches!(error.raw_os_error(), Some(23 | 24)) => DiskErrorKind::TooManyFiles,
             _ => DiskErrorKind::Io,
         };
@@ -178,7 +184,8 @@ pub type DiskResult<T> = Result<T, DiskError>;
 
 /// A file system as far as Weir uses one. All calls block; paths are absolute or relative to the process.
 pub trait Disk: Send + Sync + 'static {
-    /// Opens a file. Errors: `NotFound`, `Exists`, `TooManyFiles`, `Full`, `Io`.
+    /// Opens a regular file. Errors: `NotFound`, `Exists`, `TooManyFiles`, `Full`, `Denied`, `Io`; `WrongKind` for everything else
+    /// that can stand under a name, such as a pipe, without waiting for its other end.
     fn open(&self, path: &Path, mode: OpenMode) -> DiskResult<Arc<dyn File>>;
 
     /// Makes a folder whose parent exists. Errors: `Exists` when the name is taken.
@@ -208,6 +215,10 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Size and free space of the file system of `path`.
     fn space(&self, path: &Path) -> DiskResult<Space>;
+
+    /// Takes an exclusive lock on a folder, held until the returned value drops; `None` when somebody holds it already. A file
+    /// system that can't lock folders gives a value that keeps nobody out.
+    fn lock_dir(&self, path: &Path) -> DiskResult<Option<Box<dyn Send + Sync>>>;
 
     /// Takes an exclusive lock on the file `path`, made when missing, and writes `owner` into it. The lock is held until
     /// the returned value drops. `Err(Ok(text))` is who holds it already.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
-use rustix::fs::{Advice, fadvise, fstatvfs, syncfs};
+use rustix::fs::{Advice, OFlags, fadvise, fstatvfs, syncfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, retry_on_intr};
 
 use super::disk::{DirEntry, Disk, DiskError, DiskResult, EntryKind, File, OpKind, OpenMode, Space};
@@ -54,7 +54,7 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> DiskResult<Arc<dyn File>> {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::CreateNew);
-        let file = options.mode(FILE_MODE).open(path).map_err(wrap(OpKind::Open, path))?;
+        let file = open_regular(&mut options, path).map_err(wrap(OpKind::Open, path))?;
         Ok(Arc::new(RealFile { file, path: path.to_owned() }))
     }
 
@@ -114,11 +114,24 @@ impl Disk for RealDisk {
         Ok(Space { total_bytes: bytes(answer.f_blocks), free_bytes: bytes(answer.f_bavail) })
     }
 
+    fn lock_dir(&self, path: &Path) -> DiskResult<Option<Box<dyn Send + Sync>>> {
+        let dir = fs::File::open(path).map_err(wrap(OpKind::Lock, path))?;
+        match dir.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // WHY not refused: network file systems lock only files that are open for writing.
+            Err(TryLockError::Error(error)) => {
+                tracing::debug!(path = %path.display(), %error, "folders can't be locked here");
+            }
+        }
+        Ok(Some(Box::new(dir)))
+    }
+
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>> {
         let failed = |error| Err(wrap(OpKind::Lock, path)(error));
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-        let mut file = options.open(path).map_err(failed)?;
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = open_regular(&mut options, path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -131,6 +144,19 @@ impl Disk for RealDisk {
         file.set_len(0).and_then(|()| file.write_all(owner.as_bytes())).map_err(failed)?;
         Ok(Box::new(file))
     }
+}
+
+/// Opens what is a regular file, and nothing else. WHY: to open or read a pipe waits for its other end.
+fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
+    let not_waiting = OFlags::NONBLOCK.bits() as i32;
+    let file = options.mode(FILE_MODE).custom_flags(not_waiting).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    // The kind of error decides; the words are for people.
+    let what = if kind.is_dir() { "is a folder" } else { "is a pipe or a device" };
+    Err(io::Error::new(io::ErrorKind::IsADirectory, format!("{what}, not a regular file")))
 }
 
 /// An open file of the machine.
@@ -344,6 +370,36 @@ mod tests {
         drop(held);
         drop(disk.lock(&path, "4712").map_err(drop).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "4712");
+    }
+
+    #[test]
+    fn a_folder_has_one_holder_whatever_becomes_of_its_files() {
+        let (dir, disk) = folder();
+        let held = disk.lock_dir(dir.path()).unwrap();
+        assert!(held.is_some());
+        assert!(RealDisk::new().lock_dir(dir.path()).unwrap().is_none());
+        drop(held);
+        assert!(disk.lock_dir(dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let (dir, disk) = folder();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for mode in [OpenMode::Read, OpenMode::Write] {
+            let error = disk.open(&pipe, mode).map(drop).unwrap_err();
+            assert_eq!(error.kind, DiskErrorKind::WrongKind);
+            let expected = format!("open {}: is a pipe or a device, not a regular file", pipe.display());
+            assert_eq!(error.to_string(), expected);
+        }
+        assert!(matches!(disk.lock(&pipe, "me"), Err(Err(error)) if error.kind == DiskErrorKind::WrongKind));
+        let error = disk.open(dir.path(), OpenMode::Read).map(drop).unwrap_err();
+        assert!(error.to_string().ends_with("is a folder, not a regular file"), "{error}");
+        let file = disk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+        drop(file);
+        symlink(dir.path().join("f"), dir.path().join("link")).unwrap();
+        disk.open(&dir.path().join("link"), OpenMode::Write).unwrap();
     }
 
     #[test]

@@ -9,13 +9,14 @@ use super::view;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::output::{print, print_document, print_error};
-use crate::cli::serve::signal;
+use crate::cli::signals::Signals;
 
 /// Runs `weir top`. Whatever ends it gives the terminal back, also a signal.
 pub async fn run(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
+    let mut signals = Signals::caught();
     tokio::select! {
         end = draw(context, args) => end,
-        () = signal() => Ok(Exit::Interrupted),
+        () = signals.next() => Ok(Exit::Interrupted),
     }
 }
 

@@ -326,6 +326,17 @@ impl Disk for SimDisk {
         Ok(Space { total_bytes, free_bytes: total_bytes.saturating_sub(state.used_bytes()) })
     }
 
+    fn lock_dir(&self, path: &Path) -> DiskResult<Option<Box<dyn Send + Sync>>> {
+        let mut state = self.state.lock();
+        state.enter(OpKind::Lock, path)?;
+        let inode = state.find(OpKind::Lock, path)?;
+        if state.locks.contains_key(&inode) {
+            return Ok(None);
+        }
+        state.locks.insert(inode, String::new());
+        Ok(Some(Box::new(SimLock { state: Arc::clone(&self.state), inode })))
+    }
+
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>> {
         let mut state = self.state.lock();
         state.enter_change(op(OpKind::Lock, path)).map_err(Err)?;
