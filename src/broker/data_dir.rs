@@ -194,6 +194,28 @@ fn look(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Option<DirectoryMe
     }
 }
 
+/// What a start would find.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// Nothing, or an unfinished first start: a start makes it.
+    New,
+    /// A data directory of this node.
+    Ready,
+}
+
+/// Looks at a directory as a start would, and makes nothing: what [`DataDir::open`] would refuse, it refuses.
+///
+/// Errors: those of [`DataDir::open`]; [`DataDirError::Locked`] while a broker runs on it.
+pub fn inspect(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Found, DataDirError> {
+    if disk.stat(path)?.is_none() {
+        return Ok(Found::New);
+    }
+    let Some(_held) = disk.lock_dir(path)? else {
+        return Err(DataDirError::Locked { path: path.to_owned(), holder: holder(disk, path) });
+    };
+    Ok(look(disk, path, node_id)?.map_or(Found::New, |_| Found::Ready))
+}
+
 /// Makes the folder and those above it. Durable when this returns.
 fn ensure_path(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
     if path.as_os_str().is_empty() || disk.stat(path)?.is_some() {
@@ -246,9 +268,12 @@ fn format_new(env: &Env, path: &Path, node_id: i32) -> Result<DirectoryMeta, Dat
     Ok(meta)
 }
 
-/// Refuses a directory that holds what neither a mount nor an unfinished first start leaves there.
+/// Refuses a directory without `weir.meta` that holds what neither a mount nor an unfinished first start leaves there.
 fn refuse_foreign(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
     let entries = disk.list(path)?;
+    if entries.iter().any(|entry| entry.name == META_FILE) {
+        return Ok(());
+    }
     let unfinished = entries.iter().any(|entry| entry.name == FORMATTING_FILE);
     let is_own = |name: &str| {
         NAMES_BEFORE.contains(&name)
@@ -386,10 +411,26 @@ mod tests {
         put(&disk, "/srv/weir/photo.jpg");
         let error = open(&disk).expect_err("foreign").to_string();
         assert!(error.contains("holds photo.jpg"), "{error}");
-        let names = disk.list(Path::new("/srv/weir")).expect("there");
-        assert_eq!(names.len(), 2, "nothing was added: {names:?}");
+        let names: Vec<_> =
+            disk.list(Path::new("/srv/weir")).expect("there").into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["lost+found", "photo.jpg"], "it is as it was");
+        let looked = inspect(&*disk, Path::new("/srv/weir"), 1).expect_err("foreign").to_string();
+        assert_eq!(looked, error);
         disk.remove_file(Path::new("/srv/weir/photo.jpg")).expect("there");
         open(&disk).expect("only lost+found is left");
+    }
+
+    #[test]
+    fn looking_makes_nothing() {
+        let disk = Arc::new(SimDisk::default());
+        let path = Path::new("/srv/weir");
+        assert_eq!(inspect(&*disk, path, 1).expect("missing"), Found::New);
+        assert!(disk.stat(Path::new("/srv")).expect("works").is_none());
+        let held = open(&disk).expect("empty");
+        assert!(matches!(inspect(&*disk, path, 1), Err(DataDirError::Locked { .. })));
+        drop(held);
+        assert_eq!(inspect(&*disk, path, 1).expect("made"), Found::Ready);
+        assert!(matches!(inspect(&*disk, path, 2), Err(DataDirError::OtherNode { .. })));
     }
 
     #[test]

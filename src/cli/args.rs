@@ -2,8 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
+use super::about::{CheatArgs, CompletionsArgs, HelpArgs, ManArgs, VersionArgs};
 use super::cluster::ClusterArgs;
 use super::consume::ConsumeArgs;
+use super::contexts::ContextArgs;
 use super::demo::DemoArgs;
 use super::global::Global;
 use super::log::LogArgs;
@@ -55,6 +57,21 @@ pub enum Command {
     Cluster(ClusterArgs),
     /// Show topics with their rates, live
     Top(TopArgs),
+    /// Give brokers names, and choose one
+    Context(ContextArgs),
+    /// Print what makes a shell complete commands and topics
+    Completions(CompletionsArgs),
+    /// Print or write the manual pages
+    Man(ManArgs),
+    /// Show examples of a subject
+    Cheat(CheatArgs),
+    /// Show the help of a command, or the whole tree as JSON
+    // WHY hidden: its flag is told, and the page is to fit a screen.
+    #[command(hide = true)]
+    Help(HelpArgs),
+    /// Print the version
+    #[command(hide = true)]
+    Version(VersionArgs),
 }
 
 #[cfg(test)]

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, ValueEnum};
 
+use super::exit::Failure;
+use super::output::{Form, set_form};
 use crate::base::time::parse_ms;
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Broker to talk to
+    /// Broker to talk to [default: that of the context, else 127.0.0.1:7070]
     #[arg(
         short,
         long,
@@ -18,12 +21,19 @@ pub struct Global {
         env = "WEIR_BOOTSTRAP",
         hide_env = true,
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:7070"
+        default_value = "",
+        hide_default_value = true
     )]
     pub bootstrap: String,
+    /// Take the broker of this context
+    #[arg(short = 'C', long, global = true, env = "WEIR_CONTEXT", hide_env = true, value_name = "NAME")]
+    pub context: Option<String>,
     /// JSON: a document on stdout, or a line for each record
     #[arg(short = 'J', long, global = true)]
     pub json: bool,
+    /// Form: table, wide, json, yaml, plain (tabs, no header) or name
+    #[arg(long, global = true, value_name = "FORM", conflicts_with = "json", hide_possible_values = true)]
+    pub output: Option<Form>,
     /// Nothing on stderr but errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -47,6 +57,45 @@ pub struct Global {
     /// A setting: of the broker (serve), or of the client
     #[arg(short = 'X', global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub setting: Vec<(String, String)>,
+}
+
+impl Global {
+    /// The flags as they are when none is given, for this broker or this context; empty: none.
+    pub(super) fn of_broker(bootstrap: String, context: String) -> Self {
+        Self {
+            bootstrap,
+            context: Some(context).filter(|name| !name.is_empty()),
+            json: false,
+            output: None,
+            quiet: true,
+            verbose: 0,
+            timeout: Duration::from_secs(10),
+            color: Color::Auto,
+            setting: Vec::new(),
+        }
+    }
+
+    /// Settles which of `--bootstrap` and `--context` counts: what stands on the command line beats a variable.
+    ///
+    /// Errors: usage, when both stand there.
+    pub(super) fn settle_broker(&mut self, matches: &ArgMatches) -> Result<(), Failure> {
+        let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        match (is_flag("bootstrap"), is_flag("context")) {
+            (true, true) => {
+                return Err(Failure::usage("-b and -C both name a broker: give one of them"));
+            }
+            (false, true) => self.bootstrap.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Settles in which form this process prints.
+    pub(super) fn settle_form(&mut self) {
+        let form = self.output.unwrap_or(if self.json { Form::Json } else { Form::Table });
+        self.json = matches!(form, Form::Json | Form::Yaml);
+        set_form(form);
+    }
 }
 
 /// When to use colours.

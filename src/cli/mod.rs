@@ -5,10 +5,12 @@
 //! [`offset`], [`mod@format`], [`json`] (pure), [`run`], then the commands. Only [`serve`] starts a broker; [`context`] names the
 //! clock.
 
+pub mod about;
 pub mod args;
 pub mod cluster;
 pub mod consume;
 pub mod context;
+pub mod contexts;
 pub mod demo;
 pub mod exit;
 pub mod format;
@@ -28,5 +30,6 @@ pub mod signals;
 pub mod stderr;
 pub mod top;
 pub mod topic;
+pub mod yaml;
 
 pub use run::main;

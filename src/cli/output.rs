@@ -1,17 +1,50 @@
 //! What is printed: tables, numbers, JSON documents on stdout; words on stderr.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 use serde_json::{Map, Value, json};
 
 use super::exit::Failure;
 use super::stderr;
+use super::yaml;
 use crate::base::size::print_bytes;
 use crate::base::time::print_ms;
 
 /// Version of the JSON documents; rises when a field changes its meaning or goes.
 const DOCUMENT_VERSION: u32 = 1;
+
+static FORM: OnceLock<Form> = OnceLock::new();
+
+/// In which form a command prints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Form {
+    /// Columns with a header.
+    Table,
+    /// The same with more columns.
+    Wide,
+    /// One document.
+    Json,
+    /// The same document as YAML.
+    Yaml,
+    /// A line for each item, cells between tabs, numbers without separators or units, no header.
+    Plain,
+    /// The names alone, one a line.
+    Name,
+}
+
+/// Sets the form for everything that this process prints; the first call counts.
+pub fn set_form(form: Form) {
+    // The command line is read once.
+    let _ = FORM.set(form);
+}
+
+/// The form that was set.
+pub fn form() -> Form {
+    *FORM.get().unwrap_or(&Form::Table)
+}
 
 /// Which way the cells of a column lean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,30 +53,61 @@ pub enum Column {
     Left(&'static str),
     /// Numbers.
     Right(&'static str),
+    /// Words, shown by `--output wide` and `plain` only.
+    Wide(&'static str),
+}
+
+/// What stands in a column of a row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cell {
+    /// Words, the same in every form.
+    Text(String),
+    /// A count: with separators where people read it.
+    Count(i128),
+    /// Bytes: with a unit where people read it.
+    Bytes(u64),
+}
+
+impl Cell {
+    /// A count.
+    pub fn count(number: impl Into<i128>) -> Self {
+        Self::Count(number.into())
+    }
+
+    fn for_people(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Count(number) => thousands(*number),
+            Self::Bytes(bytes) => print_bytes(*bytes),
+        }
+    }
+
+    fn for_scripts(&self) -> String {
+        match self {
+            Self::Text(text) => text.replace(['\t', '\n'], " "),
+            Self::Count(number) => number.to_string(),
+            Self::Bytes(bytes) => bytes.to_string(),
+        }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
 }
 
 /// A table without borders: columns two spaces apart.
 pub struct Table {
-    grid: Grid,
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
     indent: &'static str,
 }
 
 impl Table {
     /// A table with these columns and no rows.
     pub fn new(columns: &[Column]) -> Self {
-        let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        grid.set_header(columns.iter().map(|column| match column {
-            Column::Left(name) | Column::Right(name) => *name,
-        }));
-        for (at, column) in columns.iter().enumerate() {
-            let cells = grid.column_mut(at).expect("the header made the column");
-            cells.set_padding((0, 2));
-            if matches!(column, Column::Right(_)) {
-                cells.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        Self { grid, indent: "" }
+        Self { columns: columns.to_vec(), rows: Vec::new(), indent: "" }
     }
 
     /// Begins every line with two spaces.
@@ -54,13 +118,46 @@ impl Table {
     }
 
     /// Adds a row of as many cells as there are columns.
-    pub fn row<I: IntoIterator<Item = String>>(&mut self, cells: I) {
-        self.grid.add_row(cells);
+    pub fn row<I: IntoIterator<Item: Into<Cell>>>(&mut self, cells: I) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// The lines, each with its newline and without blanks at its end.
+    /// The lines in the form that was set, each with its newline.
     pub fn print(&self) -> String {
-        self.grid.lines().map(|line| format!("{}{}\n", self.indent, line.trim_end())).collect()
+        self.print_as(form())
+    }
+
+    fn print_as(&self, form: Form) -> String {
+        let tabs = |row: &Vec<Cell>| row.iter().map(Cell::for_scripts).collect::<Vec<_>>().join("\t") + "\n";
+        match form {
+            Form::Plain => self.rows.iter().map(tabs).collect(),
+            Form::Name => self.rows.iter().map(|row| row[0].for_scripts() + "\n").collect(),
+            Form::Wide => self.grid(true),
+            Form::Table | Form::Json | Form::Yaml => self.grid(false),
+        }
+    }
+
+    /// Aligned columns, without blanks at the end of a line.
+    fn grid(&self, wide: bool) -> String {
+        let shown = |column: &Column| wide || !matches!(column, Column::Wide(_));
+        let columns: Vec<Column> = self.columns.iter().copied().filter(shown).collect();
+        let mut grid = Grid::new();
+        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        grid.set_header(columns.iter().map(|column| match column {
+            Column::Left(name) | Column::Right(name) | Column::Wide(name) => *name,
+        }));
+        for row in &self.rows {
+            let cells = self.columns.iter().zip(row).filter(|(column, _)| shown(column));
+            grid.add_row(cells.map(|(_, cell)| cell.for_people()));
+        }
+        for (at, column) in columns.iter().enumerate() {
+            let cells = grid.column_mut(at).expect("the header made the column");
+            cells.set_padding((0, 2));
+            if matches!(column, Column::Right(_)) {
+                cells.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        grid.lines().map(|line| format!("{}{}\n", self.indent, line.trim_end())).collect()
     }
 }
 
@@ -116,7 +213,8 @@ fn document(command: &str, fields: Map<String, Value>) -> String {
     whole.insert("command".to_owned(), json!(command));
     whole.insert("version".to_owned(), json!(DOCUMENT_VERSION));
     whole.extend(fields);
-    format!("{}\n", Value::Object(whole))
+    let whole = Value::Object(whole);
+    if form() == Form::Yaml { yaml::write(&whole) } else { format!("{whole}\n") }
 }
 
 /// Prints an error to stderr; nothing when there is nothing to say.
@@ -167,6 +265,15 @@ mod tests {
         table.row(["p".to_owned(), "96".to_owned(), String::new()]);
         assert_eq!(table.print(), "NAME      RECORDS  HEALTH\norders  1,204,331  ok\np              96\n");
         assert!(table.indented().print().starts_with("  NAME"));
+    }
+
+    #[test]
+    fn every_form_shows_the_same_rows() {
+        let mut table = Table::new(&[Column::Left("NAME"), Column::Right("SIZE"), Column::Wide("ID")]);
+        table.row([Cell::Text("a\tb".to_owned()), Cell::Bytes(2_048), Cell::Count(1_000)]);
+        assert_eq!(table.print_as(Form::Plain), "a b\t2048\t1000\n");
+        assert_eq!(table.print_as(Form::Name), "a b\n");
+        assert!(table.print_as(Form::Wide).ends_with("2.0 KiB  1,000\n"), "{}", table.print_as(Form::Wide));
     }
 
     #[test]

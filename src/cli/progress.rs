@@ -1,12 +1,19 @@
 //! One line on stderr that is drawn again and again: only on a terminal, only for work that takes over a second.
 
 use std::io::{self, IsTerminal, Write};
+use std::pin::pin;
 use std::time::Duration;
+
+use super::context::Context;
 
 /// Shorter work shows nothing.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// Time between two drawings.
 const REDRAW_EVERY: Duration = Duration::from_millis(100);
+
+/// A terminal that is too narrow cuts the line instead of breaking it: a broken one could not be taken away.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 
 /// A progress line.
 #[derive(Debug)]
@@ -14,6 +21,26 @@ pub struct Progress {
     allowed: bool,
     begun: Duration,
     drawn: Option<Duration>,
+}
+
+/// Does `work`; when that takes over a second, a line tells for how long it has waited for `what`.
+pub async fn with_progress<T>(context: &Context, what: &str, work: impl Future<Output = T>) -> T {
+    let begun = context.monotonic();
+    let mut progress = Progress::new(begun, context.global.quiet);
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                progress.clear();
+                return done;
+            }
+            () = context.sleep(REDRAW_EVERY) => {
+                let now = context.monotonic();
+                let seconds = now.saturating_sub(begun).as_secs();
+                progress.tick(now, || format!("waiting for {what} ... {seconds} s"));
+            }
+        }
+    }
 }
 
 impl Progress {
@@ -29,7 +56,7 @@ impl Progress {
         }
         self.drawn = Some(now);
         // WHY: stderr that is gone is no reason to stop the work.
-        let _ = write!(io::stderr(), "\r\x1b[2K{}", line());
+        let _ = write!(io::stderr(), "\r\x1b[2K{NO_WRAP}{}{WRAP}", line());
     }
 
     /// Takes the line away, before something else is printed.

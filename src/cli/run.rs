@@ -3,21 +3,25 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
+use super::about::{cheat, completions, help, man, version};
 use super::args::{Cli, Command};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
 use super::output::print_error;
-use super::{cluster, consume, demo, log, produce, serve, stderr, top, topic};
+use super::{cluster, consume, contexts, demo, log, produce, serve, stderr, top, topic};
 
-/// Parses the arguments of the process and runs the command. Prints its own errors.
+/// Parses the arguments of the process and runs the command. Prints its own errors. A shell that asks for completions
+/// gets them instead.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    completions::complete();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     set_colours(cli.global.color);
-    let end = run(cli).unwrap_or_else(|failure| {
+    let end = run(cli, &matches).unwrap_or_else(|failure| {
         print_error(&failure.message);
         failure.exit
     });
@@ -25,18 +29,17 @@ pub fn main() -> ExitCode {
     ExitCode::from(end as u8)
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
-    if let Command::Serve(args) = cli.command {
-        return serve::run(&cli.global, &args);
+fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
+    cli.global.settle_form();
+    cli.global.settle_broker(matches)?;
+    if let Some(end) = run_alone(&cli) {
+        return end;
     }
+    contexts::resolve(&mut cli.global)?;
     start_log(&cli.global)?;
     let context = Context::new(cli.global);
-    if let Command::Log(args) = &cli.command {
-        return log::run(&context, args);
-    }
     let runtime = runtime()?;
     let end = match cli.command {
-        Command::Serve(_) | Command::Log(_) => unreachable!("handled above"),
         Command::Demo(args) => {
             stderr::never_wait();
             runtime.block_on(demo::run(&context, &args))
@@ -46,10 +49,27 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
         Command::Cluster(args) => runtime.block_on(until_interrupted(cluster::run(&context, &args))),
         Command::Top(args) => runtime.block_on(until_interrupted(top::run(&context, &args))),
+        _ => unreachable!("the others were run alone"),
     };
     // WHY: a thread may still wait for a line of stdin; nobody wants that line any more.
     runtime.shutdown_background();
     end
+}
+
+/// Runs a command that talks to no broker; `None` for the others.
+fn run_alone(cli: &Cli) -> Option<Result<Exit, Failure>> {
+    let global = &cli.global;
+    Some(match &cli.command {
+        Command::Serve(args) => serve::run(global, args),
+        Command::Log(args) => start_log(global).and_then(|()| log::run(&Context::new(global.clone()), args)),
+        Command::Context(args) => contexts::run(global, args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Cheat(args) => cheat::run(args),
+        Command::Help(args) => help::run(global, args),
+        Command::Version(_) => version::run(global),
+        _ => return None,
+    })
 }
 
 /// A runtime on this thread.

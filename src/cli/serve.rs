@@ -26,6 +26,8 @@ use crate::config::BrokerSettings;
 use crate::config::load::{ConfigFile, Inputs, LoadError, Place, load};
 use crate::env::{Clock, Env, RealClock, RealDisk, Rng};
 
+mod check;
+
 /// Where `--dev` keeps its records.
 const DEV_FOLDER: &str = "./weir-dev";
 
@@ -33,7 +35,9 @@ const EXAMPLES: &str = "\
 Examples:
   weir serve --dev                                   records in ./weir-dev
   weir serve --data-dir /var/lib/weir --listen 127.0.0.1:7070
-  weir serve -c weir.toml -X shutdown.timeout.ms=30s";
+  weir serve -c weir.toml -X shutdown.timeout.ms=30s
+  weir serve -c weir.toml --check                    would it start?
+  weir serve -c weir.toml --print-config             every setting, and where it comes from";
 
 /// Arguments of `weir serve`.
 #[derive(Args, Debug)]
@@ -60,11 +64,29 @@ pub struct ServeArgs {
     /// Allow an address that other machines reach, although nobody is asked who they are
     #[arg(long)]
     pub insecure_no_auth: bool,
+    /// Check settings and data directory, start nothing; exits 0 or 2
+    #[arg(long)]
+    pub check: bool,
+    /// Print every setting with its source, start nothing
+    #[arg(long)]
+    pub print_config: bool,
 }
 
 /// Runs `weir serve` until a signal stops it.
 pub fn run(global: &Global, args: &ServeArgs) -> Result<Exit, Failure> {
-    let settings = settings(global, args)?;
+    let settings = match settings(global, args) {
+        Err(failure) if args.check => return Err(Failure { exit: Exit::Usage, ..failure }),
+        settings => settings?,
+    };
+    if args.print_config {
+        check::print_config(global, &settings)?;
+    }
+    if args.check {
+        return check::check(global, &settings);
+    }
+    if args.print_config {
+        return Ok(Exit::Done);
+    }
     start_log(global, &settings)?;
     let runtime = super::run::runtime()?;
     let end = runtime.block_on(run_broker(global, args, settings));

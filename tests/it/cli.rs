@@ -1,5 +1,10 @@
 //! The command line as its users meet it: flags, what goes to stdout and what to stderr, exit codes.
 
+mod about;
 mod consume;
+mod examples;
 mod offsets;
 mod produce;
+pub(crate) mod schemas;
+mod serve;
+mod topic;

@@ -14,6 +14,7 @@ mod logs;
 mod malformed;
 mod metrics;
 mod process;
+mod reference;
 mod round_trip;
 mod served;
 mod stop;

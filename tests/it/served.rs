@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use crate::cli::schemas::check_output;
+
 /// The command line under test.
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 /// The folder of this package.
@@ -42,6 +44,7 @@ impl Served {
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        check_output(&line);
         let told: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = told["address"].as_str().unwrap().to_owned();
         Self { process, address, folder }
@@ -56,7 +59,7 @@ impl Served {
 
     /// Runs `weir` with these arguments and nothing on stdin.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        self.weir(arguments).output().unwrap().into()
+        checked(arguments, self.weir(arguments).output().unwrap())
     }
 
     /// Runs `weir` with these arguments and `input` on stdin.
@@ -66,7 +69,7 @@ impl Served {
             weir.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that reads no further closes the pipe.
         let _ = process.stdin.take().unwrap().write_all(input);
-        process.wait_with_output().unwrap().into()
+        checked(arguments, process.wait_with_output().unwrap())
     }
 
     /// What the command prints; it must succeed.
@@ -87,6 +90,15 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// JSON that it printed fits its schema.
+fn checked(arguments: &[&str], output: Output) -> Ran {
+    let ran = Ran::from(output);
+    if arguments.contains(&"-J") {
+        check_output(&ran.out);
+    }
+    ran
 }
 
 impl From<Output> for Ran {

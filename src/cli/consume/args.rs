@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use super::grep::Pattern;
+use crate::cli::about::topic_names;
 use crate::cli::global::{duration, record_count};
 
 const EXAMPLES: &str = "\
@@ -20,7 +22,7 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub struct ConsumeArgs {
     /// Topics to read
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", add = ArgValueCompleter::new(topic_names))]
     pub topics: Vec<String>,
     /// Where to begin: start, end, N, -N (end minus N), +N, A:B (from A up to B), @TIME, @TIME:TIME
     /// [default: end, or start with -e]

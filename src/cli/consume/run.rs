@@ -17,8 +17,8 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::format::{Format, Target, unescape};
 use crate::cli::json;
-use crate::cli::output::{count, print, print_error, thousands};
-use crate::cli::progress::Progress;
+use crate::cli::output::{self, count, print, print_error, thousands};
+use crate::cli::progress::{Progress, with_progress};
 use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
 
 /// Bytes printed by one write, as long as more records are at hand.
@@ -33,7 +33,9 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
     let form = form(context, args)?;
     let begun = context.monotonic();
     let client = context.client().await?;
-    let Plan { partitions, errors } = plan(&client.admin(), args, span).await?;
+    let broker = format!("the broker at {}", context.global.bootstrap);
+    let admin = client.admin();
+    let Plan { partitions, errors } = with_progress(context, &broker, plan(&admin, args, span)).await?;
     let goal =
         Goal::new(partitions.iter().map(|planned| (planned.topic.clone(), planned.partition, planned.reach)));
     let mut reading = Reading {
@@ -87,6 +89,9 @@ enum Form {
 }
 
 fn form(context: &Context, args: &ConsumeArgs) -> Result<Form, Failure> {
+    if !matches!(context.global.output, None | Some(output::Form::Json | output::Form::Plain)) {
+        return Err(Failure::usage("--output: records are printed as json (-J) or plain (-f FORMAT)"));
+    }
     match &args.format {
         _ if context.global.json => Ok(Form::Json),
         Some(format) => {

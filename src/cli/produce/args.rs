@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
+use crate::cli::about::topic_names;
 use crate::cli::global::{key_value, record_count};
 
 const EXAMPLES: &str = "\
@@ -19,6 +21,7 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub struct ProduceArgs {
     /// Topic to write to
+    #[arg(add = ArgValueCompleter::new(topic_names))]
     pub topic: String,
     /// A record for each value [default: a record for each line of stdin; an empty line is an empty value]
     #[arg(value_name = "VALUE")]

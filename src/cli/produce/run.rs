@@ -17,6 +17,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::Format;
 use crate::cli::output::{count, print_error, thousands};
+use crate::cli::progress::with_progress;
 use crate::client::{Client, Producer, Record};
 
 /// After Ctrl-C: how long what is under way may take.
@@ -24,8 +25,14 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs `weir produce`. Ctrl-C ends it with its summary; a second one at once.
 pub async fn run(context: &Context, args: &ProduceArgs) -> Result<Exit, Failure> {
+    if context.global.output.is_some() {
+        return Err(Failure::usage(
+            "--output: produce prints what --report or -T say; for JSON on its input take -J",
+        ));
+    }
+    let broker = format!("the broker at {}", context.global.bootstrap);
     let begun = tokio::select! {
-        begun = begin(context, args) => begun?,
+        begun = with_progress(context, &broker, begin(context, args)) => begun?,
         () = ctrl_c() => return Ok(Exit::Interrupted),
     };
     let (mut work, source) = begun;

@@ -1,7 +1,9 @@
 //! Arguments of `weir topic`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
+use crate::cli::about::topic_names;
 use crate::cli::global::key_value;
 
 const EXAMPLES: &str = "\
@@ -97,7 +99,7 @@ Examples:
 #[command(before_help = DESCRIBE_EXAMPLES)]
 pub struct DescribeArgs {
     /// Names of the topics; * and ? stand for anything
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(topic_names))]
     pub names: Vec<String>,
     /// Only this: summary, config, partitions or segments; may be repeated
     #[arg(long = "section", value_name = "SECTION", value_enum, hide_possible_values = true)]
@@ -127,6 +129,7 @@ Examples:
 #[command(before_help = ALTER_EXAMPLES)]
 pub struct AlterArgs {
     /// Name of the topic
+    #[arg(add = ArgValueCompleter::new(topic_names))]
     pub name: String,
     /// A setting to set
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
@@ -152,7 +155,7 @@ Examples:
 #[command(before_help = DELETE_EXAMPLES)]
 pub struct DeleteArgs {
     /// Names of the topics; * and ? stand for anything
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(topic_names))]
     pub names: Vec<String>,
     /// A topic that does not exist is no error
     #[arg(long)]
@@ -173,6 +176,7 @@ Examples:
 #[command(before_help = TRIM_EXAMPLES)]
 pub struct TrimArgs {
     /// Name of the topic
+    #[arg(add = ArgValueCompleter::new(topic_names))]
     pub name: String,
     /// Records below this place go: start, end, N, -N, +N, @TIME
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]

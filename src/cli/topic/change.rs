@@ -9,7 +9,7 @@ use crate::base::size::print_bytes;
 use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{config_value, count, print, print_document, print_warning};
+use crate::cli::output::{Form, config_value, count, form, print, print_document, print_warning};
 use crate::client::{Admin, Topic, UpdatedTopic};
 
 /// One topic of a command that takes several: what was done, or why not.
@@ -83,6 +83,8 @@ pub(super) async fn alter(context: &Context, admin: &Admin, args: &AlterArgs) ->
             ("changes".to_owned(), changes.iter().map(change).collect()),
         ];
         print_document("topic alter", Map::from_iter(fields))?;
+    } else if form() == Form::Name {
+        print(format!("{}\n", args.name))?;
     } else {
         print(changed(&args.name, &changes, args.dry_run))?;
     }
@@ -159,8 +161,8 @@ fn finish(context: &Context, command: &str, dry_run: bool, items: Vec<Item>) -> 
         let fields = [("dry_run".to_owned(), json!(dry_run)), ("results".to_owned(), json!(results))];
         print_document(command, Map::from_iter(fields))?;
     } else {
-        for done in items.iter().filter_map(|item| item.result.as_ref().ok()) {
-            print(format!("{done}\n"))?;
+        for (item, done) in items.iter().filter_map(|item| Some((item, item.result.as_ref().ok()?))) {
+            print(format!("{}\n", if form() == Form::Name { &item.name } else { done }))?;
         }
     }
     let end = report(items.iter().filter_map(|item| item.result.as_ref().err()));

@@ -6,12 +6,18 @@ use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::output::print_error;
+use crate::cli::progress::with_progress;
 use crate::client::{Admin, Topic};
 
 /// Runs a topic command.
 pub async fn run(context: &Context, args: &TopicArgs) -> Result<Exit, Failure> {
+    let broker = format!("the broker at {}", context.global.bootstrap);
+    with_progress(context, &broker, run_command(context, &args.command)).await
+}
+
+async fn run_command(context: &Context, command: &TopicCommand) -> Result<Exit, Failure> {
     let admin = context.client().await?.admin();
-    match &args.command {
+    match command {
         TopicCommand::Create(args) => change::create(context, &admin, args).await,
         TopicCommand::List(args) => show::list(context, &admin, args).await,
         TopicCommand::Describe(args) => show::describe(context, &admin, args).await,

@@ -8,7 +8,7 @@ use crate::base::Error;
 use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Column, Table, config_value, count, print, print_document, thousands};
+use crate::cli::output::{Cell, Column, Form, Table, config_value, count, form, print, print_document};
 use crate::client::{Admin, Partition, Topic};
 
 /// Prints a line for each topic.
@@ -41,16 +41,23 @@ pub(super) async fn list(context: &Context, admin: &Admin, args: &ListArgs) -> R
         Column::Right("SIZE"),
         Column::Left("POLICY"),
         Column::Left("HEALTH"),
+        Column::Wide("RETENTION"),
+        Column::Wide("FLUSH"),
+        Column::Wide("ID"),
     ]);
     for topic in &topics {
+        let setting = |key: &str| config(topic, key).unwrap_or("-").to_owned();
         table.row([
-            topic.name.clone(),
-            thousands(topic.partitions.len() as i64),
-            "1".to_owned(),
-            thousands(records(topic)),
-            print_bytes(size_bytes(topic)),
-            config(topic, "cleanup.policy").unwrap_or("delete").to_owned(),
-            health(topic),
+            Cell::Text(topic.name.clone()),
+            Cell::count(topic.partitions.len() as i64),
+            Cell::count(1),
+            Cell::count(records(topic)),
+            Cell::Bytes(size_bytes(topic)),
+            setting("cleanup.policy").into(),
+            health(topic).into(),
+            config_value("retention.ms", &setting("retention.ms")).into(),
+            setting("flush").into(),
+            topic.topic_id.map_or_else(|| "-".to_owned(), |id| id.to_string()).into(),
         ]);
     }
     print(table.print())?;
@@ -63,6 +70,11 @@ pub(super) async fn describe(context: &Context, admin: &Admin, args: &DescribeAr
     if context.global.json {
         let topics: Vec<Value> = found.topics.iter().map(|topic| topic_json(topic, args)).collect();
         print_document("topic describe", Map::from_iter([("topics".to_owned(), json!(topics))]))?;
+        return Ok(report(&found.missing));
+    }
+    if form() == Form::Name {
+        let names: String = found.topics.iter().map(|topic| format!("{}\n", topic.name)).collect();
+        print(names)?;
         return Ok(report(&found.missing));
     }
     for (at, topic) in found.topics.iter().enumerate() {
@@ -132,15 +144,15 @@ fn partition_table(partitions: &[Partition]) -> Table {
     ]);
     for partition in partitions {
         table.row([
-            partition.partition.to_string(),
-            partition.leader_epoch.to_string(),
-            thousands(partition.log_start_offset),
-            thousands(partition.high_watermark),
-            thousands(partition.log_end_offset),
-            thousands(partition.flushed_offset),
-            thousands(partition.segment_count),
-            print_bytes(partition.size_bytes.unsigned_abs()),
-            partition.error.as_ref().map_or_else(|| "ok".to_owned(), Error::to_string),
+            Cell::Text(partition.partition.to_string()),
+            Cell::Text(partition.leader_epoch.to_string()),
+            Cell::count(partition.log_start_offset),
+            Cell::count(partition.high_watermark),
+            Cell::count(partition.log_end_offset),
+            Cell::count(partition.flushed_offset),
+            Cell::count(partition.segment_count),
+            Cell::Bytes(partition.size_bytes.unsigned_abs()),
+            partition.error.as_ref().map_or_else(|| "ok".to_owned(), Error::to_string).into(),
         ]);
     }
     table
@@ -153,12 +165,12 @@ fn segment_table(partitions: &[Partition]) -> Table {
         let size = partition.size_bytes.unsigned_abs();
         let each = size.checked_div(partition.segment_count.unsigned_abs().into());
         table.row([
-            partition.partition.to_string(),
-            thousands(partition.log_start_offset),
-            thousands(partition.log_end_offset),
-            thousands(partition.segment_count),
-            print_bytes(size),
-            each.map_or_else(|| "-".to_owned(), print_bytes),
+            Cell::Text(partition.partition.to_string()),
+            Cell::count(partition.log_start_offset),
+            Cell::count(partition.log_end_offset),
+            Cell::count(partition.segment_count),
+            Cell::Bytes(size),
+            each.map_or_else(|| Cell::Text("-".to_owned()), Cell::Bytes),
         ]);
     }
     table

@@ -9,7 +9,7 @@ use crate::base::{Error, Offset};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::offset::{Bounds, Place, parse_place};
-use crate::cli::output::{Column, Table, print, print_document, thousands};
+use crate::cli::output::{Cell, Column, Form, Table, form, print, print_document};
 use crate::client::{Admin, At, Partition, Topic};
 
 /// What is to become of one partition.
@@ -43,7 +43,9 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &TrimArgs) -> Re
         print_document("topic trim", Map::from_iter(fields))?;
     } else {
         let verb = if args.dry_run { "would trim" } else { "trimmed" };
-        print(format!("{verb} {}:\n{}", args.name, table(&trimmed).print()))?;
+        let is_table = matches!(form(), Form::Table | Form::Wide);
+        let head = if is_table { format!("{verb} {}:\n", args.name) } else { String::new() };
+        print(head + &table(&trimmed).print())?;
     }
     if args.dry_run {
         context.hint("Run again without --dry-run to apply.");
@@ -93,10 +95,10 @@ fn table(trimmed: &[Trimmed]) -> Table {
     let mut table = Table::new(&columns.map(Column::Right));
     for Trimmed { cut, new_start } in trimmed {
         let (new, removed) = match new_start {
-            Ok(new) => (thousands(*new), thousands(new - cut.start)),
-            Err(_) => ("failed".to_owned(), "-".to_owned()),
+            Ok(new) => (Cell::count(*new), Cell::count(new - cut.start)),
+            Err(_) => (Cell::Text("failed".to_owned()), Cell::Text("-".to_owned())),
         };
-        table.row([cut.partition.to_string(), thousands(cut.start), new, removed]);
+        table.row([Cell::Text(cut.partition.to_string()), Cell::count(cut.start), new, removed]);
     }
     table
 }

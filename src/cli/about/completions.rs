@@ -1,0 +1,79 @@
+//! `weir completions`, and what a shell that uses them asks for: commands, flags, and names of topics as they are now.
+
+use std::ffi::OsStr;
+use std::io;
+use std::time::Duration;
+
+use clap::CommandFactory;
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::args::{CompletionsArgs, Shell};
+use crate::cli::args::Cli;
+use crate::cli::contexts;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::global::Global;
+use crate::cli::output::print;
+use crate::cli::run::runtime;
+use crate::client::Client;
+
+/// The variable by which the script of a shell asks.
+const VARIABLE: &str = "COMPLETE";
+/// How long a shell waits for names.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// Prints the script that makes a shell ask this program.
+pub(in crate::cli) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
+    let name = match args.shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+        Shell::Powershell => "powershell",
+        Shell::Elvish => "elvish",
+    };
+    print(script(name).map_err(|error| Failure::failed(format!("the script can't be made: {error}")))?)?;
+    Ok(Exit::Done)
+}
+
+fn script(shell: &str) -> io::Result<Vec<u8>> {
+    let shells = Shells::builtins();
+    let shell = shells.completer(shell).expect("every shell of the list is built in");
+    let mut script = Vec::new();
+    shell.write_registration(VARIABLE, "weir", "weir", "weir", &mut script)?;
+    Ok(script)
+}
+
+/// Answers a shell and ends the process; does nothing when no shell asks.
+pub(in crate::cli) fn complete() {
+    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+}
+
+/// Topics whose names begin like this, from the broker of the variables or the context; none when it does not answer.
+pub fn topic_names(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let begun = begun.to_string_lossy();
+    let names = runtime().ok().and_then(|runtime| runtime.block_on(names_of_broker()));
+    let names = names.unwrap_or_default().into_iter().filter(|name| name.starts_with(&*begun));
+    names.map(CompletionCandidate::new).collect()
+}
+
+async fn names_of_broker() -> Option<Vec<String>> {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let mut global = Global::of_broker(variable("WEIR_BOOTSTRAP"), variable("WEIR_CONTEXT"));
+    contexts::resolve(&mut global).ok()?;
+    let builder = Client::builder(&global.bootstrap).connect_timeout(PATIENCE).request_timeout(PATIENCE);
+    let topics = builder.connect().await.ok()?.admin().list_topics().await.ok()?;
+    Some(topics.into_iter().map(|topic| topic.name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_has_a_script() {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let script = String::from_utf8(script(shell).expect("made")).expect("text");
+            assert!(script.contains("weir") && script.contains(VARIABLE), "{shell}: {script}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! `weir context`: brokers under names.
+//!
+//! Reading order: `args`, `store` (the file), `run`.
+
+mod args;
+mod run;
+mod store;
+
+pub use args::ContextArgs;
+pub use run::{resolve, run};

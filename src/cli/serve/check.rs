@@ -1,0 +1,70 @@
+//! `weir serve --check` and `--print-config`: what a start would do, without one.
+
+use serde_json::{Map, Value, json};
+
+use crate::broker::data_dir::{DataDirError, Found, inspect};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::global::Global;
+use crate::cli::output::{
+    Column, Form, Table, config_value, count, form, print, print_document, print_error,
+};
+use crate::config::BrokerSettings;
+use crate::config::load::Source;
+use crate::env::RealDisk;
+
+/// Prints every setting with its source.
+pub(super) fn print_config(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> {
+    let settings = settings.settings();
+    if global.json {
+        let show = |setting: &crate::config::broker::BrokerSetting| json!({ "key": setting.key, "value": setting.value, "source": setting.source.to_string() });
+        let settings: Vec<Value> = settings.iter().map(show).collect();
+        return print_document(
+            "serve --print-config",
+            Map::from_iter([("settings".to_owned(), json!(settings))]),
+        );
+    }
+    let mut table = Table::new(&[Column::Left("KEY"), Column::Left("VALUE"), Column::Left("SOURCE")]);
+    for setting in settings {
+        let value =
+            if form() == Form::Plain { setting.value } else { config_value(setting.key, &setting.value) };
+        table.row([setting.key.to_owned(), value, setting.source.to_string()]);
+    }
+    print(table.print())
+}
+
+/// Tells whether a broker with these settings would start. A running broker on the directory is no mistake: its next
+/// start is what is checked.
+pub(super) fn check(global: &Global, settings: &BrokerSettings) -> Result<Exit, Failure> {
+    let found = inspect(&RealDisk::new(), &settings.data_dir, settings.node_id);
+    let (state, words, problem) = match &found {
+        Ok(Found::New) => ("new", "not there yet; the first start makes it".to_owned(), None),
+        Ok(Found::Ready) => ("ready", format!("ready, of node {}", settings.node_id), None),
+        Err(DataDirError::Locked { holder, .. }) => ("in use", format!("in use by {holder}"), None),
+        Err(error) => ("ready", String::new(), Some(error.to_string())),
+    };
+    if global.json {
+        let mut fields = Map::from_iter([
+            ("data_dir".to_owned(), json!(settings.data_dir.display().to_string())),
+            ("ok".to_owned(), json!(problem.is_none())),
+        ]);
+        match &problem {
+            Some(problem) => fields.insert("problem".to_owned(), json!(problem)),
+            None => fields.insert("state".to_owned(), json!(state)),
+        };
+        print_document("serve --check", fields)?;
+    }
+    if let Some(problem) = problem {
+        print_error(&problem);
+        return Ok(Exit::Usage);
+    }
+    if !global.json && !global.quiet {
+        let all = settings.settings();
+        let set = all.iter().filter(|setting| setting.source != Source::Default).count();
+        let folder = settings.data_dir.display();
+        print(format!(
+            "settings: ok, {set} of {} given\ndata directory {folder}: {words}\n",
+            count(all.len() as i64, "key")
+        ))?;
+    }
+    Ok(Exit::Done)
+}

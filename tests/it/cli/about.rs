@@ -1,0 +1,111 @@
+//! Contexts, completions, manual pages, cheat sheet, help and version.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::served::{Ran, Served};
+
+/// Runs `weir` without the variable that names the broker.
+fn plain(served: &Served, arguments: &[&str]) -> Ran {
+    served.weir(arguments).env_remove("WEIR_BOOTSTRAP").output().unwrap().into()
+}
+
+#[test]
+fn contexts_name_brokers() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "here"]);
+    let run = |arguments: &[&str]| plain(&served, arguments);
+    let prints = |arguments: &[&str]| {
+        let ran = run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+        ran.out
+    };
+    let added = prints(&["context", "add", "local", "-b", &served.address]);
+    assert_eq!(added, format!("added local: {}, in use\n", served.address));
+    assert_eq!(prints(&["context", "add", "gone", "-b", "127.0.0.1:1"]), "added gone: 127.0.0.1:1\n");
+    let file = served.folder.path().join("config/weir/contexts.json");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(prints(&["topic", "list", "--output", "name"]), "here\n", "the first one is in use");
+    assert_eq!(run(&["topic", "list", "-C", "gone"]).code, 3);
+    assert_eq!(prints(&["context", "use", "gone"]), "in use: gone, 127.0.0.1:1\n");
+    assert_eq!(run(&["topic", "list"]).code, 3);
+    assert_eq!(prints(&["topic", "list", "-C", "local", "--output", "name"]), "here\n");
+    assert_eq!(prints(&["topic", "list", "-b", &served.address, "--output", "name"]), "here\n");
+    assert_eq!(prints(&["context", "-"]), format!("in use: local, {}\n", served.address));
+    assert_eq!(prints(&["context", "show", "gone"]), "gone  127.0.0.1:1\n");
+    assert_eq!(
+        prints(&["context", "list", "--output", "plain"]),
+        format!("gone\t127.0.0.1:1\t\nlocal\t{}\tyes\n", served.address)
+    );
+    assert_eq!(prints(&["context", "rm", "gone"]), "removed gone\n");
+    let missing = run(&["topic", "list", "-C", "loca"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("Did you mean 'local'? `weir context list` lists them"), "{}", missing.err);
+    assert_eq!(run(&["topic", "list", "-C", "local", "-b", "x:1"]).code, 2);
+    assert_eq!(run(&["context", "rm", "gone"]).code, 1);
+    std::fs::write(&file, "{").unwrap();
+    let damaged = run(&["topic", "list"]);
+    assert_eq!(damaged.code, 2);
+    assert!(damaged.err.contains("contexts.json is not a file of contexts"), "{}", damaged.err);
+    assert_eq!(run(&["version"]).code, 0, "what needs no broker needs no context");
+}
+
+#[test]
+fn a_variable_yields_to_the_command_line() {
+    let served = Served::start();
+    served.prints(&["context", "add", "gone", "-b", "127.0.0.1:1"]);
+    assert_eq!(served.run(&["topic", "list"]).code, 0, "WEIR_BOOTSTRAP beats the context in use");
+    assert_eq!(served.run(&["topic", "list", "-C", "gone"]).code, 3, "-C beats WEIR_BOOTSTRAP");
+}
+
+#[test]
+fn a_shell_gets_commands_flags_and_topics() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "orders", "prices"]);
+    let complete = |words: &[&str]| {
+        let mut weir = served.weir(&[&["--", "weir"], words].concat());
+        let index = words.len().to_string();
+        weir.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+        String::from_utf8(weir.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(complete(&["prod"]), "produce");
+    assert_eq!(complete(&["consume", "o"]), "orders");
+    assert_eq!(
+        complete(&["topic", "describe", ""]).lines().take(2).collect::<Vec<_>>(),
+        ["orders", "prices"]
+    );
+    assert!(complete(&["produce", "--par"]).contains("--partition"));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(served.prints(&["completions", shell]).contains("weir"), "{shell}");
+    }
+    assert_eq!(served.run(&["completions", "tcsh"]).code, 2);
+}
+
+#[test]
+fn manual_pages_are_printed_and_written() {
+    let served = Served::start();
+    assert!(served.prints(&["man"]).contains(".TH weir 1"));
+    served.prints(&["man", "--dir", "man1"]);
+    let page = std::fs::read_to_string(served.folder.path().join("man1/weir-topic-create.1")).unwrap();
+    assert!(page.contains("weir topic create orders \\-p 6"), "{page}");
+}
+
+#[test]
+fn the_cheat_sheet_has_subjects() {
+    let served = Served::start();
+    let all = served.prints(&["cheat"]);
+    let one = served.prints(&["cheat", "offsets"]);
+    assert!(all.contains(&one) && one.starts_with("offsets\n  -o start"), "{one}");
+    let none = served.run(&["cheat", "ofsets"]);
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("Did you mean 'offsets'? Known: start, topics"), "{}", none.err);
+}
+
+#[test]
+fn help_shows_what_the_flag_shows() {
+    let served = Served::start();
+    assert_eq!(served.prints(&["help"]), served.prints(&["--help"]));
+    assert_eq!(served.prints(&["help", "topic", "create"]), served.prints(&["topic", "create", "--help"]));
+    assert!(served.prints(&["help", "topic", "trim", "-J"]).contains("\"long\":\"--to\""));
+    assert_eq!(served.run(&["help", "nothing"]).code, 2);
+    assert!(served.prints(&["version"]).starts_with("weir "));
+}

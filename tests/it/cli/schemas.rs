@@ -1,0 +1,227 @@
+//! Every JSON document that a test of the command line sees is held against its schema in `docs/reference/json-schemas`.
+//!
+//! The check knows the part of JSON Schema 2020-12 that those files use, and refuses a file that uses more.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::served::{ROOT, Served};
+
+fn folder() -> PathBuf {
+    Path::new(ROOT).join("docs/reference/json-schemas")
+}
+
+/// Checks what a command with `-J` printed: documents of commands, and records. Panics with what differs.
+pub(crate) fn check_output(out: &str) {
+    for line in out.lines().filter(|line| line.starts_with('{')) {
+        let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let of_line = if document.get("base_offset").is_some() { "batch" } else { "record" };
+        let command = document.get("command").and_then(Value::as_str).unwrap_or(of_line).to_owned();
+        let path = folder().join(format!("{}.json", file_of(&command)));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        let findings = findings(&schema, &schema, &document, "");
+        assert!(findings.is_empty(), "weir {command}: {}\n{line}", findings.join("\n"));
+    }
+}
+
+fn file_of(command: &str) -> String {
+    command.replace(" --", "-").replace(' ', "-")
+}
+
+/// What of `value` does not fit `schema`, each with its place.
+fn findings(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+    let rules = schema.as_object().unwrap_or_else(|| panic!("{place}: a schema is an object"));
+    let mut found = Vec::new();
+    for (keyword, rule) in rules {
+        let fits = match keyword.as_str() {
+            "$schema" | "$id" | "$defs" | "title" | "description" | "required" | "additionalProperties" => {
+                true
+            }
+            "$ref" => {
+                let name = rule.as_str().unwrap().strip_prefix("#/$defs/").expect("a local reference");
+                found.extend(findings(root, &root["$defs"][name], value, place));
+                true
+            }
+            "type" => has_type(value, rule.as_str().unwrap()),
+            "const" => value == rule,
+            "enum" => rule.as_array().unwrap().contains(value),
+            "minimum" => value.as_i64().is_none_or(|number| number >= rule.as_i64().unwrap()),
+            "pattern" => {
+                assert_eq!(rule, "^[A-Z_]+$", "the only pattern that is known here");
+                value.as_str().is_none_or(|text| {
+                    !text.is_empty()
+                        && text.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
+                })
+            }
+            "anyOf" => {
+                rule.as_array().unwrap().iter().any(|one| findings(root, one, value, place).is_empty())
+            }
+            "items" => {
+                for (at, item) in value.as_array().into_iter().flatten().enumerate() {
+                    found.extend(findings(root, rule, item, &format!("{place}/{at}")));
+                }
+                true
+            }
+            "properties" => {
+                if let Some(fields) = value.as_object() {
+                    found.extend(field_findings(root, rules, fields, place));
+                }
+                true
+            }
+            other => panic!("the keyword {other} is not known here"),
+        };
+        if !fits {
+            found.push(format!("{place}: {value} does not fit {keyword} {rule}"));
+        }
+    }
+    found
+}
+
+fn field_findings(
+    root: &Value,
+    rules: &Map<String, Value>,
+    fields: &Map<String, Value>,
+    place: &str,
+) -> Vec<String> {
+    let properties = rules["properties"].as_object().unwrap();
+    assert_eq!(rules["additionalProperties"], json!(false), "{place}: every field is named");
+    let mut found = Vec::new();
+    for name in rules["required"].as_array().unwrap() {
+        if !fields.contains_key(name.as_str().unwrap()) {
+            found.push(format!("{place}: {name} is missing"));
+        }
+    }
+    for (name, value) in fields {
+        match properties.get(name) {
+            Some(schema) => found.extend(findings(root, schema, value, &format!("{place}/{name}"))),
+            None => found.push(format!("{place}: {name} is not in the schema")),
+        }
+    }
+    found
+}
+
+fn has_type(value: &Value, name: &str) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("the type {other} is not known here"),
+    }
+}
+
+/// Command lines that print every document there is; `run` checks each against its schema.
+const LINES: &[&str] = &[
+    "topic create a b -p 2 -c retention.ms=1d -J",
+    "topic create a 'bad' -J",
+    "topic list -J",
+    "topic list --internal -J",
+    "topic describe a b -J",
+    "topic describe a --section segments --section config -J",
+    "topic alter a -c retention.ms=2d -p 3 -J",
+    "topic config-keys -J",
+    "topic trim a --to end --dry-run -J",
+    "topic delete b nowhere -J",
+    "consume a -o start -e -J",
+    "serve --check --data-dir elsewhere -J",
+    "serve --print-config -J",
+    "context add local",
+    "context list -J",
+    "context show -J",
+    "help -J",
+    "version -J",
+    "log verify weir-data -J",
+    "log inspect weir-data/a-0 -J",
+];
+
+#[test]
+fn every_document_fits_its_schema_and_every_schema_has_a_document() {
+    let served = Served::start();
+    let mut seen = BTreeSet::from(["serve", "record", "batch"].map(str::to_owned));
+    for line in LINES {
+        let ran = served.run(&line.split(' ').collect::<Vec<_>>());
+        assert!(
+            ran.out.starts_with('{') || !line.ends_with("-J") || line.starts_with("consume"),
+            "{line}: {ran:?}"
+        );
+        if line.starts_with("topic create a b") {
+            let record = br#"{"key":"k","value":"/w==","value_encoding":"base64","headers":[{"key":"h","value":null}]}"#;
+            assert_eq!(served.pipe(&["produce", "a", "-J"], record).code, 0);
+        }
+        for document in ran
+            .out
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        {
+            seen.extend(document["command"].as_str().map(file_of));
+        }
+    }
+    let files: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(seen, files, "documents seen, and schemas");
+}
+
+#[test]
+fn what_does_not_fit_is_found() {
+    let schema = json!({
+        "type": "object",
+        "properties": { "a": { "type": "integer", "minimum": 0 }, "b": { "anyOf": [{ "type": "null" }] } },
+        "required": ["a"],
+        "additionalProperties": false,
+    });
+    let count = |value: Value| findings(&schema, &schema, &value, "").len();
+    assert_eq!(count(json!({ "a": 1, "b": null })), 0);
+    for wrong in [
+        json!({}),
+        json!([]),
+        json!({ "a": -1 }),
+        json!({ "a": 1.5 }),
+        json!({ "a": 1, "b": 2 }),
+        json!({ "a": 1, "c": 2 }),
+    ] {
+        assert_eq!(count(wrong.clone()), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn one_table_in_every_form() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "orders", "-p", "2"]);
+    let list = |form| served.prints(&["topic", "list", "--output", form]);
+    assert_eq!(list("name"), "orders\n");
+    assert!(
+        list("plain").starts_with("orders\t2\t1\t0\t0\tdelete\tok\t604800000 (7d)\tack\t"),
+        "{}",
+        list("plain")
+    );
+    assert!(list("wide").starts_with("NAME    PARTITIONS"), "{}", list("wide"));
+    assert!(list("wide").contains("FLUSH") && !list("table").contains("FLUSH"));
+    assert_eq!(list("json"), served.prints(&["topic", "list", "-J"]));
+    let yaml = list("yaml");
+    assert!(yaml.starts_with("command: \"topic list\"\ntopics:\n  -\n"), "{yaml}");
+    assert!(yaml.contains("\n    name: orders\n    partition_count: 2\n"), "{yaml}");
+    assert_eq!(served.run(&["topic", "list", "--output", "xml"]).code, 2);
+    assert_eq!(served.run(&["topic", "list", "--output", "name", "-J"]).code, 2);
+    assert_eq!(served.run(&["consume", "orders", "--output", "yaml"]).code, 2);
+    assert_eq!(served.run(&["produce", "orders", "--output", "json", "x"]).code, 2);
+}
+
+#[test]
+fn colours_are_for_terminals_and_never_where_no_color_is_set() {
+    let served = Served::start();
+    let coloured = |arguments: &[&str]| served.run(arguments).err.contains('\x1b');
+    assert!(!coloured(&["topic", "describe", "nowhere"]));
+    assert!(coloured(&["topic", "describe", "nowhere", "--color", "always"]));
+    assert!(!coloured(&["topic", "describe", "nowhere", "--color", "never"]));
+    let output = served.weir(&["topic", "describe", "nowhere"]).env("NO_COLOR", "1").output().unwrap();
+    assert!(!output.stderr.contains(&0x1b));
+}

@@ -1,0 +1,75 @@
+//! `weir serve --check` and `--print-config`.
+
+use crate::served::Served;
+
+#[test]
+fn check_tells_the_state_of_the_data_directory_and_makes_nothing() {
+    let served = Served::start();
+    let ran = served.run(&["serve", "--check", "--data-dir", "elsewhere"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("data directory elsewhere: not there yet"), "{}", ran.out);
+    assert!(!served.folder.path().join("elsewhere").exists());
+    let ran = served.run(&["serve", "--check", "--data-dir", "weir-data"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("data directory weir-data: in use by pid "), "{}", ran.out);
+    served.prints(&["serve", "--check", "--data-dir", "weir-data", "-J"]);
+}
+
+#[test]
+fn a_stopped_directory_is_ready_and_a_foreign_one_is_refused_and_left_alone() {
+    let mut served = Served::start();
+    served.kill();
+    let ran = served.run(&["serve", "--check", "--data-dir", "weir-data"]);
+    assert!(ran.out.contains("ready, of node 1"), "{ran:?}");
+    assert_eq!(served.run(&["serve", "--check", "--data-dir", "weir-data", "--node-id", "7"]).code, 2);
+    let foreign = served.folder.path().join("photos");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("cat.jpg"), "x").unwrap();
+    for flags in [&["--check"][..], &["--check", "-J"], &["--listen", "127.0.0.1:0"]] {
+        let ran = served.run(&[&["serve", "--data-dir", "photos"], flags].concat());
+        assert_eq!(ran.code, if flags.contains(&"--check") { 2 } else { 78 }, "{ran:?}");
+        assert!(ran.err.contains("holds cat.jpg"), "{}", ran.err);
+        assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1, "nothing is left in it");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_what_would_be_right() {
+    let served = Served::start();
+    std::fs::write(
+        served.folder.path().join("weir.toml"),
+        "log.levle = \"debug\"\nlisten = \"nowhere\"\n[data]\ndri = \"x\"\n",
+    )
+    .unwrap();
+    let ran = served.run(&["serve", "--check", "-c", "weir.toml", "-X", "shards=0"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    for words in [
+        "weir.toml line 1: log.levle: there is no such config key. Did you mean 'log.level'?",
+        "weir.toml line 2: listen: 'nowhere' is not an IP address and port",
+        "weir.toml line 4: data.dri: there is no such config key. Did you mean 'data.dir'?",
+        "command line: shards:",
+        "`weir serve --print-config` lists them",
+    ] {
+        assert!(ran.err.contains(words), "lacks {words}: {}", ran.err);
+    }
+    assert_eq!(served.run(&["serve", "-c", "weir.toml"]).code, 78, "a start says the same with its own code");
+}
+
+#[test]
+fn every_setting_is_printed_with_its_source() {
+    let served = Served::start();
+    std::fs::write(served.folder.path().join("weir.toml"), "log.level = \"warn\"\nshards = 2\n").unwrap();
+    let arguments =
+        ["serve", "--print-config", "-c", "weir.toml", "--listen", "127.0.0.1:1", "--output", "plain"];
+    let output = served.weir(&arguments).env("WEIR_SHARDS", "3").output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "listen\t127.0.0.1:1\tflag\n",
+        "shards\t3\tenvironment\n",
+        "log.level\twarn\tfile\n",
+        "node.id\t1\tdefault\n",
+    ] {
+        assert!(out.contains(line), "lacks {line}: {out}");
+    }
+    assert!(served.prints(&["serve", "--print-config", "-J"]).contains("\"source\":\"default\""));
+}
