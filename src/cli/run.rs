@@ -4,7 +4,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
 
 use super::about::{cheat, completions, help, man, version};
 use super::args::{Cli, Command};
@@ -106,8 +109,8 @@ fn start_log(global: &Global) -> Result<(), Failure> {
     log_to_stderr(global, level.into(), LogForm::Short)
 }
 
-/// Libraries that are quieter than Weir's own lines.
-const LIBRARIES: &str = "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info";
+/// Libraries of which the debug lines are left out.
+const LIBRARIES: &[&str] = &["h2", "hyper", "hyper_util", "tonic", "tower"];
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,29 +129,29 @@ pub(super) enum LogForm {
 pub(super) fn log_to_stderr(global: &Global, level: LevelFilter, form: LogForm) -> Result<(), Failure> {
     let is_asked = global.verbose > 0 || global.quiet;
     let variable = std::env::var("RUST_LOG").ok().filter(|text| !is_asked && !text.trim().is_empty());
-    let builder = EnvFilter::builder().with_default_directive(level.into());
     let filter = match &variable {
-        Some(text) => builder.parse(text).map_err(|error| {
+        Some(text) => text.parse::<Targets>().map_err(|error| {
             Failure::usage(format!("RUST_LOG: '{text}' is no filter such as debug or weir=debug: {error}"))
         })?,
         // What libraries say of each frame buries the rest; RUST_LOG shows it.
-        None if level == LevelFilter::DEBUG => builder.parse_lossy(format!("{level},{LIBRARIES}")),
-        None => builder.parse_lossy(""),
+        None => LIBRARIES.iter().fold(Targets::new().with_default(level), |filter, library| {
+            filter.with_target(*library, level.min(LevelFilter::INFO))
+        }),
     };
     let in_colour = match global.color {
         Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         Color::Always => true,
         Color::Never => false,
     };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_ansi(in_colour && form != LogForm::Json)
         .log_internal_errors(false)
         .with_writer(|| stderr::Log);
-    match form {
-        LogForm::Short => log.with_target(false).without_time().init(),
-        LogForm::Text => log.init(),
-        LogForm::Json => log.json().flatten_event(true).with_span_list(false).init(),
-    }
+    let lines = match form {
+        LogForm::Short => lines.with_target(false).without_time().boxed(),
+        LogForm::Text => lines.boxed(),
+        LogForm::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::api::connection::FAREWELL_WAIT;
 use crate::api::listener::Door;
 
 /// Time for the whole head of a request; a connection without a request is closed after it as well.
-const HEAD_WAIT: Duration = Duration::from_secs(30);
+const HEAD_WAIT: Duration = Duration::from_secs(5);
 
 /// Largest head of a request, which is the least that hyper takes, and most header lines in it.
 const HEAD_BYTES_MAX: usize = 8 << 10;

@@ -15,10 +15,10 @@ FLOOD_CPU_SECONDS_MAX = 5
 
 
 def garbage(port):
-    """Whoever does not speak HTTP/2 is cut off, at once or when its time is up."""
+    """Whoever speaks neither HTTP/2 nor HTTP/1.1 is cut off, at once or when its time is up."""
     rng = random.Random(7)
     tls = bytes.fromhex("16030100c8010000c40303") + rng.randbytes(196)
-    said = [b"", b"\0", h2.PREFACE[:10], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", tls, rng.randbytes(100_000), b"\0" * 100_000]
+    said = [b"", b"\0", h2.PREFACE[:10], b"GET / HTTP/1.1\r\nHost x\r\n\r\n", tls, rng.randbytes(100_000), b"\0" * 100_000]
     said += [h2.PREFACE + rng.randbytes(1_000), h2.PREFACE + b"\xff" * 64, h2.PREFACE + h2.frame(h2.HEADERS, 5, 0, b"x")]
     said += [h2.PREFACE + h2.frame(h2.SETTINGS) + h2.frame(h2.HEADERS, 5, 1, b"\xff" * 100)]
     peers = [h2.Peer(port, greet=False) for _ in said]
