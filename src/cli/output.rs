@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value, json};
 
 use super::exit::Failure;
@@ -201,6 +202,15 @@ pub fn config_value(key: &str, value: &str) -> String {
 pub fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
+}
+
+/// Whether whoever read stdout has gone, told without writing: a pipe without a reader.
+pub fn is_stdout_gone() -> bool {
+    let stdout = io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    // A descriptor that can't be asked is found out by the next write.
+    let ready = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap_or(0);
+    ready > 0 && watched[0].revents().contains(PollFlags::ERR)
 }
 
 /// Prints a JSON document: `fields` after the name of the command and the version of the form.

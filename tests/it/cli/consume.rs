@@ -100,6 +100,17 @@ fn unbuffered_prints_each_record_by_itself() {
 }
 
 #[test]
+fn a_reader_that_leaves_ends_the_waiting_too() {
+    let served = served(LINES);
+    let mut weir = served.weir(&["consume", "t", "-o", "start", "-q"]);
+    let mut process = weir.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+    drop(process.stdout.take());
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0), "{ended:?}");
+}
+
+#[test]
 fn a_reader_that_leaves_ends_it_quietly() {
     let served = served(LINES);
     for (arguments, input) in [
