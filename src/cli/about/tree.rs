@@ -82,7 +82,8 @@ fn usage(command: &clap::Command) -> String {
 }
 
 fn examples(text: &str) -> Vec<String> {
-    text.lines().skip(1).map(|line| line.trim().to_owned()).collect()
+    let lines = text.lines().skip(1).take_while(|line| line.starts_with("  "));
+    lines.map(|line| line.trim().to_owned()).collect()
 }
 
 fn argument(arg: &Arg) -> Argument {

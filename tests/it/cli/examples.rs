@@ -13,6 +13,9 @@ const ENDLESS: &[&str] = &[
     "weir serve --data-dir weir-other --listen 127.0.0.1:0",
     "weir serve -c weir.toml -X shutdown.timeout.ms=30s",
     "weir consume orders --tail 10",
+    "weir cluster health --watch",
+    "weir top",
+    "weir top --sort size -d 5s",
 ];
 
 /// How long such a line runs.

@@ -110,6 +110,7 @@ fn has_type(value: &Value, name: &str) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
         other => panic!("the type {other} is not known here"),
@@ -138,6 +139,9 @@ const LINES: &[&str] = &[
     "version -J",
     "log verify weir-data -J",
     "log inspect weir-data/a-0 -J",
+    "cluster status -J",
+    "cluster health -J",
+    "top --once -J",
 ];
 
 #[test]
