@@ -110,8 +110,8 @@ kinds! {
     PrecedingFailed "PRECEDING_FAILED" 9 409 45 Never NotWritten "settle the failed item, then send with resume set";
     /// The disk is full.
     DiskFull "DISK_FULL" 8 507 56 Later NotWritten "free space: delete or trim topics, or lower retention";
-    /// A write or sync failed; the partition is offline.
-    StorageError "STORAGE_ERROR" 14 503 56 Later Unknown "see the broker's log; the partition stays offline until a restart";
+    /// The disk refused a read, a write or a sync.
+    StorageError "STORAGE_ERROR" 14 503 56 Later Unknown "see the broker's log; a partition that is offline stays so until a restart";
     /// The memory budget is used up.
     Throttled "THROTTLED" 8 429 89 Later NotWritten "send more slowly";
     /// The object is the broker's own.

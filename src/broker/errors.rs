@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base::{Error, ErrorKind, Outcome};
-use crate::env::{DiskError, DiskErrorKind};
+use crate::env::{DiskError, DiskErrorKind, OpKind};
 use crate::log::{AppendError, ReadError};
 use crate::record::{BatchError, BuildError, DecompressError, InvalidBatch};
 use crate::replica::{Diverged, WrongTopicId};
@@ -74,8 +74,13 @@ impl Place<'_> {
             AppendError::DiskFull => {
                 self.error(ErrorKind::DiskFull, "the free space is below disk.reserve.bytes")
             }
-            AppendError::NotWritten(error) => self.disk_error(error).outcome(Outcome::NotWritten),
-            AppendError::Unknown(error) => self.disk_error(error).outcome(Outcome::Unknown),
+            AppendError::NotWritten(error) => self
+                .disk_error(error, "nothing was written; cure that, and send again")
+                .outcome(Outcome::NotWritten),
+            AppendError::Unknown(error) => {
+                let advice = ErrorKind::StorageError.row().advice;
+                self.disk_error(error, advice).outcome(Outcome::Unknown)
+            }
             AppendError::Offline(why) => self.failed(&why),
             AppendError::Closed => self.closed(),
         }
@@ -86,12 +91,23 @@ impl Place<'_> {
         self.append_error(error).outcome(Outcome::Unknown)
     }
 
-    fn disk_error(self, error: DiskError) -> Error {
-        let kind = match error.kind {
-            DiskErrorKind::Full => ErrorKind::DiskFull,
-            _ => ErrorKind::StorageError,
+    /// A disk that refused something; `advice` is for everything but a full one.
+    fn disk_error(self, error: DiskError, advice: &str) -> Error {
+        let makes_a_name = matches!(error.operation, OpKind::Open | OpKind::Create | OpKind::CreateDir);
+        let failed = match error.kind {
+            // WHY in words: such a file system may show much free space.
+            DiskErrorKind::Full if makes_a_name => self.error(
+                ErrorKind::DiskFull,
+                format_args!("the file system has no room for another file: {error}"),
+            ),
+            DiskErrorKind::Full => self.error(ErrorKind::DiskFull, &error),
+            _ => {
+                let message = format!("{self}: {error}; {advice}");
+                let failed = Error::new(ErrorKind::StorageError, message);
+                failed.with("topic", self.topic).with("partition", self.partition)
+            }
         };
-        self.error(kind, &error).caused_by(error)
+        failed.caused_by(error)
     }
 
     /// A read that failed.
@@ -109,7 +125,7 @@ impl Place<'_> {
             ReadError::WouldBlock => {
                 self.error(ErrorKind::Internal, "a read that may wait said that it would have to")
             }
-            ReadError::Disk(error) => self.disk_error(error),
+            ReadError::Disk(error) => self.disk_error(error, "cure that, and read again"),
             ReadError::Offline(why) => self.failed(&why),
             ReadError::Closed => self.closed(),
         }
@@ -199,7 +215,6 @@ pub fn internal_topic(topic: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::OpKind;
 
     const PLACE: Place<'static> = Place { topic: "orders", partition: 3, stopping: false };
 
@@ -234,6 +249,28 @@ mod tests {
         for (error, kind, outcome) in cases {
             assert_eq!((error.kind, error.outcome), (kind, outcome), "{error}");
         }
+    }
+
+    #[test]
+    fn only_a_partition_that_is_offline_is_said_to_be() {
+        let message = |error| PLACE.append_error(error).message;
+        let advice = ErrorKind::StorageError.row().advice;
+        assert!(message(AppendError::Unknown(disk(DiskErrorKind::Io))).ends_with(advice));
+        let expected =
+            "partition 3 of topic 'orders': write x: no; nothing was written; cure that, and send again";
+        assert_eq!(message(AppendError::NotWritten(disk(DiskErrorKind::Io))), expected);
+        let read = PLACE.read_error(ReadError::Disk(disk(DiskErrorKind::Io))).message;
+        assert!(!read.contains("offline"), "{read}");
+    }
+
+    #[test]
+    fn a_file_system_without_room_for_a_name_is_told_from_one_without_free_bytes() {
+        let message = |error| PLACE.append_error(error).message;
+        let no_name = DiskError { operation: OpKind::Open, ..disk(DiskErrorKind::Full) };
+        let told = message(AppendError::NotWritten(no_name));
+        assert!(told.contains("the file system has no room for another file: open x: no; "), "{told}");
+        let told = message(AppendError::NotWritten(disk(DiskErrorKind::Full)));
+        assert!(told.contains(": write x: no; free space"), "{told}");
     }
 
     #[test]
