@@ -241,6 +241,9 @@ fn check(disk: &dyn Disk, path: &Path, node_id: i32, body: &[u8]) -> Result<Dire
     }
     let log = metadata_folder(path);
     let refuse = |what: String| Err(DataDirError::NoMetadataLog { path: log.clone(), what });
+    if !folder::is_own(disk, &log)? {
+        return refuse("it is a link or a file, not a folder".to_owned());
+    }
     match folder::read_meta(disk, &log) {
         Ok(found) if found == metadata_meta(meta.cluster_id) => Ok(meta),
         Ok(found) => refuse(format!("it belongs to partition {} of cluster {}", found.id, found.cluster_id)),

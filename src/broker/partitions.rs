@@ -220,6 +220,9 @@ impl Partitions {
     fn check_folder(&self, topic: &Topic, id: TopicPartition) -> Result<(), NotOpened> {
         let disk = &*self.home.env.disk;
         let path = folder::path_of(&self.home.data_dir, &topic.name, id.partition);
+        if !folder::is_own(disk, &path).map_err(OpenError::Disk)? {
+            return Err(NotOpened { reason: folder::elsewhere(&path), lasts: true });
+        }
         match folder::read_meta(disk, &path) {
             Ok(found) if found == (PartitionMeta { cluster_id: self.home.cluster_id, id }) => Ok(()),
             Ok(found) => {

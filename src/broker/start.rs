@@ -27,6 +27,7 @@ use crate::cluster::{Command, CommitError, Image, MetadataError, MetadataLog, To
 use crate::config::BrokerSettings;
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env, threads};
+use crate::log::flush::checkpoint::CheckpointError;
 use crate::log::{LogStore, OpenError, StoreOptions, folder};
 
 /// Why a broker can't start.
@@ -55,6 +56,22 @@ impl fmt::Display for StartError {
             Self::Commit(error) => write!(f, "metadata can't be changed: {error}"),
             Self::Disk(error) => error.fmt(f),
             Self::Threads(error) => write!(f, "threads of the log can't be started: {error}"),
+        }
+    }
+}
+
+impl StartError {
+    /// The failure of the disk behind it, which is all that it says.
+    pub fn disk_error(&self) -> Option<&DiskError> {
+        match self {
+            Self::DataDir(DataDirError::Disk(error) | DataDirError::Meta(CheckpointError::Disk(error)))
+            | Self::Store(OpenError::Disk(error))
+            | Self::Metadata(
+                MetadataError::Open(OpenError::Disk(error))
+                | MetadataError::Snapshot(CheckpointError::Disk(error)),
+            )
+            | Self::Disk(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -158,7 +175,11 @@ fn sort_folders(disk: &dyn Disk, data_dir: &Path, image: &Image) -> Result<(), S
         }
     }
     for name in missing {
-        tracing::error!(folder = %name, "folder is missing: the partition is offline");
+        let path = data_dir.join(&name);
+        match folder::is_own(disk, &path)? {
+            true => tracing::error!(folder = %name, "folder is missing: the partition is offline"),
+            false => tracing::error!("the partition is offline: {}", folder::elsewhere(&path)),
+        }
     }
     Ok(())
 }

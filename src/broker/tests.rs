@@ -14,7 +14,7 @@ use crate::base::{ErrorKind, Offset, TopicPartition};
 use crate::cluster::metadata_log::SNAPSHOT_COMMANDS;
 use crate::cluster::{Command, Configs};
 use crate::config::{BrokerSettings, Machine};
-use crate::env::disk::{Disk, OpenMode};
+use crate::env::disk::{Disk, OpenMode, write_full_at};
 use crate::env::sim_disk::{Effect, Fault, OpKind};
 use crate::env::{Env, RealClock, Rng, SimDisk};
 use crate::log::{Wait, folder};
@@ -533,4 +533,33 @@ async fn a_partition_that_failed_is_described_in_the_words_of_those_who_use_it()
     assert_eq!((&described.message, &described.metadata), (&read.message, &read.metadata));
     assert!(described.message.starts_with("partition 0 of topic 'orders' is offline: sync /data/orders-0/"));
     assert!(described.message.ends_with(ErrorKind::StorageError.row().advice), "{described}");
+}
+
+#[tokio::test]
+async fn a_damaged_metadata_log_is_told_with_its_folder_and_the_next_step() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 1).await;
+    stop(&broker).await;
+    let path = Path::new("/data/__cluster_metadata-0/00000000000000000000.log");
+    write_full_at(&*disk.open(path, OpenMode::Write).unwrap(), &[0; 50], 200).unwrap();
+    let told = try_start(&disk, 9).await.err().unwrap().to_string();
+    assert!(told.starts_with("metadata can't be loaded: the log in /data/__cluster_metadata-0: "), "{told}");
+    assert!(told.contains(" from one copy, no older than the rest"), "{told}");
+}
+
+#[tokio::test]
+async fn what_is_no_folder_of_its_own_is_offline_and_left_alone() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 1).await;
+    stop(&broker).await;
+    folder::remove_tree(&disk, Path::new("/data/orders-0")).unwrap();
+    drop(disk.open(Path::new("/data/orders-0"), OpenMode::CreateNew).unwrap());
+    let broker = start(&disk).await;
+    let refused = broker.partition("orders", None, 0).await.err().unwrap();
+    let expected =
+        "partition 0 of topic 'orders' is offline: /data/orders-0 is a link or a file: stop the broker";
+    assert!(refused.message.starts_with(expected), "{refused}");
+    assert!(disk.stat(Path::new("/data/orders-0")).unwrap().is_some());
 }

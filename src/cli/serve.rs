@@ -133,7 +133,7 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
         ),
         Stopped::NotFlushed => {
             print_error(&format!(
-                "stopped in {took:.2} s with records not flushed; the next start recovers as after a crash"
+                "stopped in {took:.2} s, not cleanly: the log says why; the next start recovers as after a crash"
             ));
             return Ok(Exit::Failed);
         }
@@ -325,15 +325,19 @@ fn cannot_start(error: &StartError) -> Failure {
             Exit::Config
         }
     };
-    Failure { exit, message: format!("can't start: {error}") }
+    let advice = error.disk_error().map_or(String::new(), |error| format!("; {}", error.advice()));
+    Failure { exit, message: format!("can't start: {error}{advice}") }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::Parser;
 
     use super::*;
     use crate::cli::args::{Cli, Command};
+    use crate::env::{DiskError, OpKind};
 
     fn flags_of(line: &str) -> Vec<(String, String)> {
         let cli = Cli::try_parse_from(line.split(' ')).expect(line);
@@ -358,6 +362,22 @@ mod tests {
                 pair("a.b", "c"),
             ]
         );
+    }
+
+    #[test]
+    fn a_start_that_the_disk_refuses_says_what_to_do() {
+        let refused = |error: io::ErrorKind| {
+            let error = DiskError::from_io(OpKind::Open, Path::new("d/weir.meta"), &error.into());
+            cannot_start(&StartError::DataDir(DataDirError::Disk(error)))
+        };
+        let failure = refused(io::ErrorKind::PermissionDenied);
+        let expected = "can't start: open d/weir.meta: permission denied; let the user of this process read and \
+                        write it, on a file system mounted for writing";
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Config, expected));
+        assert!(refused(io::ErrorKind::IsADirectory).message.contains("; move it away"));
+        assert!(refused(io::ErrorKind::Other).message.ends_with("; check the disk"));
+        let locked = DataDirError::Locked { path: "d".into(), holder: "pid 1".to_owned() };
+        assert!(cannot_start(&StartError::DataDir(locked)).message.ends_with("or use another directory"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::base::{LeaderEpoch, Offset, TopicId, TopicPartition, limits};
 use crate::config::TopicConfig;
 use crate::env::{DiskErrorKind, Env};
 use crate::log::flush::checkpoint::{self, CheckpointError};
+use crate::log::folder;
 use crate::log::{AppendError, LogSpec, LogStore, OpenError, PartitionLog, ReadError, Wait};
 use crate::record::{BatchBuilder, BatchError, BuildError, Codec, NewRecord, RecordBatch, ValidBatch};
 
@@ -48,8 +49,13 @@ const METADATA_EPOCH: LeaderEpoch = 0;
 pub enum MetadataError {
     /// The log can't be opened.
     Open(OpenError),
-    /// The log can't be read.
-    Read(ReadError),
+    /// What the log holds can't be used.
+    Replay {
+        /// The folder of the log.
+        folder: PathBuf,
+        /// What is wrong.
+        error: ReplayError,
+    },
     /// The snapshot is damaged, or of a newer Weir, and the log below it is gone.
     Snapshot(CheckpointError),
     /// The body of the snapshot makes no sense.
@@ -66,6 +72,13 @@ pub enum MetadataError {
         /// Where the log begins.
         log_start: Offset,
     },
+}
+
+/// Why what the metadata log holds can't be used.
+#[derive(Debug)]
+pub enum ReplayError {
+    /// It can't be read.
+    Read(ReadError),
     /// A stored batch can't be read.
     Batch(BatchError),
     /// A record is no command, or one of a newer Weir.
@@ -84,12 +97,28 @@ pub enum MetadataError {
     },
 }
 
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::Batch(error) => error.fmt(f),
+            Self::Command { offset, error } => write!(f, "offset {offset}: {error}"),
+            Self::Apply { offset, error } => write!(f, "offset {offset}: {error}"),
+        }
+    }
+}
+
 impl fmt::Display for MetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "metadata can't be loaded: ")?;
         match self {
             Self::Open(error) => write!(f, "log {METADATA_TOPIC}: {error}"),
-            Self::Read(error) => write!(f, "log {METADATA_TOPIC}: {error}"),
+            Self::Replay { folder, error } => write!(
+                f,
+                "the log in {}: {error}; restore that folder and {SNAPSHOT_FILE} from one copy, no older than \
+                 the rest",
+                folder.display()
+            ),
             Self::Snapshot(error) => write!(f, "{error}"),
             Self::SnapshotBody { path, what } => write!(f, "{} makes no sense: {what}", path.display()),
             Self::Gap { from, log_start } => write!(
@@ -97,9 +126,6 @@ impl fmt::Display for MetadataError {
                 "commands {from} to {log_start} are neither in {SNAPSHOT_FILE} nor in log {METADATA_TOPIC}; \
                  restore both from one copy"
             ),
-            Self::Batch(error) => write!(f, "log {METADATA_TOPIC}: {error}"),
-            Self::Command { offset, error } => write!(f, "offset {offset}: {error}"),
-            Self::Apply { offset, error } => write!(f, "offset {offset}: {error}"),
         }
     }
 }
@@ -192,7 +218,8 @@ impl MetadataLog {
         if log_start > image.next_offset() {
             return Err(MetadataError::Gap { from: image.next_offset(), log_start });
         }
-        let image = replay(&log, image)?;
+        let folder = folder::path_of(data_dir, METADATA_TOPIC, METADATA_ID.partition);
+        let image = replay(&log, image).map_err(|error| MetadataError::Replay { folder, error })?;
         Ok(Arc::new(Self {
             env,
             data_dir: data_dir.to_owned(),
@@ -336,15 +363,15 @@ fn load_snapshot(env: &Env, data_dir: &Path) -> Result<(Image, Option<Checkpoint
     }
 }
 
-fn replay(log: &PartitionLog, mut image: Image) -> Result<Image, MetadataError> {
+fn replay(log: &PartitionLog, mut image: Image) -> Result<Image, ReplayError> {
     // WHY: what is in the log when it is opened is durable, whether or not the high watermark says so yet.
     let end = log.offsets().log_end;
     let mut from = image.next_offset();
     while from < end {
-        let slice = log.read(from, end, REPLAY_BYTES, Wait::Allowed).map_err(MetadataError::Read)?;
+        let slice = log.read(from, end, REPLAY_BYTES, Wait::Allowed).map_err(ReplayError::Read)?;
         if slice.bytes.is_empty() {
             // WHY not the end: a command that is passed over takes topics with it.
-            return Err(MetadataError::Read(ReadError::Damaged { first: from, end }));
+            return Err(ReplayError::Read(ReadError::Damaged { first: from, end }));
         }
         image = replay_batches(slice.bytes, image)?;
         from = slice.next_offset;
@@ -352,15 +379,15 @@ fn replay(log: &PartitionLog, mut image: Image) -> Result<Image, MetadataError> 
     Ok(image)
 }
 
-fn replay_batches(mut run: Bytes, mut image: Image) -> Result<Image, MetadataError> {
-    while let Some(batch) = RecordBatch::take_first(&mut run).map_err(MetadataError::Batch)? {
-        let records = batch.records(limits::DECOMPRESSED_BYTES_MAX).map_err(MetadataError::Batch)?;
+fn replay_batches(mut run: Bytes, mut image: Image) -> Result<Image, ReplayError> {
+    while let Some(batch) = RecordBatch::take_first(&mut run).map_err(ReplayError::Batch)? {
+        let records = batch.records(limits::DECOMPRESSED_BYTES_MAX).map_err(ReplayError::Batch)?;
         for record in &records {
-            let record = record.map_err(MetadataError::Batch)?;
+            let record = record.map_err(ReplayError::Batch)?;
             let offset = record.offset;
             let command = Command::decode(record.value.unwrap_or_default())
-                .map_err(|error| MetadataError::Command { offset, error })?;
-            image = image.apply(&command, offset).map_err(|error| MetadataError::Apply { offset, error })?;
+                .map_err(|error| ReplayError::Command { offset, error })?;
+            image = image.apply(&command, offset).map_err(|error| ReplayError::Apply { offset, error })?;
         }
     }
     Ok(image)

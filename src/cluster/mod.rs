@@ -10,4 +10,4 @@ pub mod snapshot;
 
 pub use command::{Command, Configs};
 pub use image::{Image, PartitionState, Topic};
-pub use metadata_log::{CommitError, MetadataError, MetadataLog};
+pub use metadata_log::{CommitError, MetadataError, MetadataLog, ReplayError};

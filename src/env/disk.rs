@@ -165,6 +165,20 @@ impl DiskError {
         Self { kind, operation, path: path.to_owned(), detail: error.to_string() }
     }
 
+    /// What a person does about it.
+    pub fn advice(&self) -> &'static str {
+        match self.kind {
+            DiskErrorKind::Full => "free space there",
+            DiskErrorKind::TooManyFiles => "raise the limit of open files (ulimit -n, LimitNOFILE=)",
+            DiskErrorKind::Denied => {
+                "let the user of this process read and write it, on a file system mounted for writing"
+            }
+            DiskErrorKind::WrongKind => "move it away, and restore what belongs there from a copy",
+            DiskErrorKind::NotFound | DiskErrorKind::Exists => "see who else changes that folder",
+            DiskErrorKind::Io => "check the disk",
+        }
+    }
+
     /// Whether it was a sync that failed: what it was to cover may be gone, and a later one that succeeds proves nothing.
     pub fn is_failed_sync(&self) -> bool {
         self.operation.is_sync()

@@ -179,6 +179,20 @@ pub fn read_meta(disk: &dyn Disk, folder: &Path) -> Result<PartitionMeta, Checkp
         .ok_or(CheckpointError::Damaged { path, what: "its body has the wrong length" })
 }
 
+/// Whether `path` is a folder of its own or missing. WHY no link: what a sync of the data directory's file system makes
+/// durable would end where the link leads to another one.
+pub fn is_own(disk: &dyn Disk, path: &Path) -> DiskResult<bool> {
+    Ok(disk.stat(path)?.is_none_or(|entry| entry.kind == EntryKind::Dir))
+}
+
+/// What to say of a folder that is not its own.
+pub fn elsewhere(path: &Path) -> String {
+    format!(
+        "{} is a link or a file: stop the broker, put the folder itself there, and start again",
+        path.display()
+    )
+}
+
 /// What stands where a partition's folder would.
 enum Occupant {
     Nobody,
