@@ -355,7 +355,10 @@ impl Writer {
 fn not_written(log: &PartitionLog, error: DiskError) -> AppendError {
     if error.kind == DiskErrorKind::Full {
         log.shared.check_space();
-        return AppendError::DiskFull;
+        // Otherwise there is no room for another file, or a quota is used up, which the error tells.
+        if log.shared.is_full() {
+            return AppendError::DiskFull;
+        }
     }
     tracing::warn!(topic = %log.topic, partition = log.id.partition, %error, "append failed, nothing of it is in the log");
     AppendError::NotWritten(error)

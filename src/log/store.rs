@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::base::TopicPartition;
 use crate::env::disk::DiskResult;
 use crate::env::files::FileCache;
-use crate::env::{DiskError, Env, OpKind, threads};
+use crate::env::{Disk, DiskError, DiskErrorKind, Env, OpKind, threads};
 use crate::metrics::LogCounters;
 
 /// Name of the flush journal in a data directory.
@@ -177,7 +177,21 @@ impl LogStore {
         }
         let mut journal = self.committer.journal().lock();
         journal.note(&points)?;
-        journal.note_clean()
+        journal.note_clean()?;
+        must_be_there(self.shared.disk(), &self.shared.data_dir.join(JOURNAL_FILE))
+    }
+}
+
+/// Errors: somebody removed the file, or moved it.
+fn must_be_there(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
+    match disk.stat(path)? {
+        Some(_) => Ok(()),
+        None => Err(DiskError {
+            kind: DiskErrorKind::NotFound,
+            operation: OpKind::Look,
+            path: path.to_owned(),
+            detail: "it is gone, somebody removed it while the broker ran".to_owned(),
+        }),
     }
 }
 
@@ -199,7 +213,7 @@ impl PartitionLog {
     fn clean_point(&self) -> DiskResult<DurablePoint> {
         let writer = self.writer.lock();
         let not_flushed = || DiskError {
-            kind: crate::env::DiskErrorKind::Io,
+            kind: DiskErrorKind::Io,
             operation: OpKind::SyncData,
             path: self.folder.clone(),
             detail: self.offline_reason().unwrap_or_else(|| "bytes are not flushed".to_owned()),
@@ -207,6 +221,8 @@ impl PartitionLog {
         if self.offsets().flushed < writer.tally.end_offset || self.offline_reason().is_some() {
             return Err(not_flushed());
         }
+        // WHY: what has no name any more is synced without an error, and lost.
+        must_be_there(self.shared.disk(), &writer.active.path("log"))?;
         if let Err(error) = self.write_down(&writer) {
             tracing::warn!(topic = %self.topic, partition = self.id.partition, %error, "side files are not written; the next start has more to read");
         }

@@ -12,7 +12,7 @@ use crate::base::limits::{IDLE_CLOSE_MS, STALLED_APPEND_MICROS};
 use crate::base::{Offset, TopicId, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
 use crate::env::sim_disk::{Effect, Fault, OpKind, SimOptions, ends_with};
-use crate::env::{Disk, Env, Rng, SimClock, SimDisk};
+use crate::env::{Disk, DiskErrorKind, Env, Rng, SimClock, SimDisk};
 use crate::record::builder::{NewRecord, ProducerFields};
 use crate::record::validate::Rules;
 use crate::record::{BatchBuilder, BatchHeader, Codec, RecordBatch, ValidBatch};
@@ -346,7 +346,9 @@ fn a_short_write_goes_on_and_a_failed_one_is_taken_back() {
     append_numbered(&world, 1);
     world.disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::ShortWrite(7)));
     world.disk.fail(Fault::on(OpKind::Write, ends_with(".log"), Effect::Full));
-    assert!(matches!(world.append(&["lost"]), Err(AppendError::DiskFull)));
+    // There are free bytes, so it is not for want of them.
+    let refused = world.append(&["lost"]);
+    assert!(matches!(refused, Err(AppendError::NotWritten(error)) if error.kind == DiskErrorKind::Full));
     world.disk.clear_faults();
     append_numbered(&world, 1);
     world.flush();
@@ -654,6 +656,16 @@ fn a_closed_log_makes_no_side_files_in_a_folder_that_may_be_another_s() {
     }
     assert!(sealed.side(&again.disk).is_err(), "the segment is gone with its log");
     assert_eq!(again.files("index"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_stop_over_files_that_somebody_removed_is_not_clean() {
+    for gone in ["d/flush-journal", "d/t-0/00000000000000000000.log"] {
+        let world = fresh(&TopicConfig::default());
+        append_numbered(&world, 3);
+        world.disk.remove_file(Path::new(gone)).expect(gone);
+        assert!(!world.store.stop(), "{gone}");
+    }
 }
 
 #[test]

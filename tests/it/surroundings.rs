@@ -132,3 +132,48 @@ async fn a_terminal_that_goes_stops_the_broker_cleanly() {
     let mut broker = Broker::start(&folder.path().join("data"), &[], Stdio::null());
     assert_eq!(broker.stop(Signal::HUP).await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_stop_without_a_data_directory_is_not_called_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let mut broker = Broker::start(&data_dir, &[], Stdio::null());
+    use_it(&broker).await;
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    assert_eq!(broker.stop(Signal::TERM).await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_kept_though_its_lock_file_goes_and_pipes_in_it_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let mut broker = Broker::start(&data_dir, &[], Stdio::null());
+    use_it(&broker).await;
+    std::fs::remove_file(data_dir.join("weir.lock")).unwrap();
+    let told = refused(&data_dir, Some(1));
+    assert!(told.contains("is locked by another process"), "{told}");
+    assert_eq!(broker.stop(Signal::TERM).await.code(), Some(0));
+    for name in ["weir.meta", "flush-journal", "__cluster_metadata-0/partition.meta"] {
+        let (path, aside) = (data_dir.join(name), folder.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let told = refused(&data_dir, Some(78));
+        assert!(
+            told.contains(path.to_str().unwrap()) && told.contains("not a regular file; move it"),
+            "{told}"
+        );
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    let mut broker = Broker::start(&data_dir, &[], Stdio::null());
+    assert_eq!(broker.stop(Signal::TERM).await.code(), Some(0));
+}
+
+/// What a start says that does not come about.
+fn refused(data_dir: &Path, code: Option<i32>) -> String {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+    let ended = command.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), code, "{told}");
+    told
+}

@@ -44,6 +44,8 @@ pub struct Committer {
     rounds: Mutex<()>,
     is_syncfs_broken: AtomicBool,
     journal_synced_ms: AtomicI64,
+    /// Why the journal's last sync failed, so that it is told once.
+    journal_error: Mutex<Option<String>>,
     space_checked_ms: AtomicI64,
 }
 
@@ -59,7 +61,8 @@ impl Committer {
         let (journal_synced_ms, space_checked_ms) = (AtomicI64::new(0), AtomicI64::new(0));
         let (rounds, is_syncfs_broken) = (Mutex::default(), AtomicBool::new(false));
         let journal = Mutex::new(journal);
-        Self { shared, journal, rounds, is_syncfs_broken, journal_synced_ms, space_checked_ms }
+        let journal_error = Mutex::default();
+        Self { shared, journal, rounds, is_syncfs_broken, journal_synced_ms, journal_error, space_checked_ms }
     }
 
     /// Returns when no round is under way.
@@ -184,12 +187,20 @@ impl Committer {
         let mut journal = self.journal.lock();
         if journal.is_dirty() && now_ms - self.journal_synced_ms.load(Ordering::Relaxed) >= JOURNAL_SYNC_MS {
             self.journal_synced_ms.store(now_ms, Ordering::Relaxed);
-            if let Err(error) = journal.sync() {
+            let failed = journal.sync().err().map(|error| error.to_string());
+            if let Some(error) = news(&mut self.journal_error.lock(), failed) {
                 // Acknowledgements go on: the records are durable, and after a power cut older points hold as well.
-                tracing::error!(%error, "the flush journal is not durable, trying a new file again");
+                tracing::error!(%error, "the flush journal is not durable, a new file is tried every second");
             }
         }
     }
+}
+
+/// The error of `now` unless it is that of `before`, in whose place it comes.
+fn news(before: &mut Option<String>, now: Option<String>) -> Option<String> {
+    let is_same = *before == now;
+    before.clone_from(&now);
+    now.filter(|_| !is_same)
 }
 
 impl PartitionLog {
@@ -298,4 +309,17 @@ pub(in crate::log) fn write_snapshot(
         remove_if_there(disk, &folder.join(file_name(*old, "snapshot")))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_once_until_it_changes_or_ends() {
+        let mut before = None;
+        let mut told = |error: Option<&str>| news(&mut before, error.map(str::to_owned)).is_some();
+        let errors = [None, Some("a"), Some("a"), Some("b"), Some("b"), None, Some("b")];
+        assert_eq!(errors.map(&mut told), [false, true, false, true, false, false, true]);
+    }
 }

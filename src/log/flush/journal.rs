@@ -324,8 +324,11 @@ impl Journal {
     ///
     /// Errors: neither holds; the next call tries a new file again.
     pub fn sync(&mut self) -> DiskResult<()> {
+        let was_failed = self.is_failed;
         let Err(error) = self.sync_file() else { return Ok(()) };
-        tracing::error!(%error, "the flush journal can't be made durable, going on in a new file");
+        if !was_failed {
+            tracing::error!(%error, "the flush journal can't be made durable, going on in a new file");
+        }
         self.move_to_file(self.half_slots.max(half_slots_for(self.points.len())))
     }
 
