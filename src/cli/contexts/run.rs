@@ -7,6 +7,7 @@ use super::store::{self, Contexts, Saved};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::Global;
 use crate::cli::output::{Column, Form, Table, form, print, print_document, print_error};
+use crate::cli::stderr;
 
 /// Where a broker is looked for when nobody says where.
 const DEFAULT_BOOTSTRAP: &str = "127.0.0.1:7070";
@@ -109,7 +110,7 @@ fn list(global: &Global, contexts: &Contexts) -> Result<Exit, Failure> {
     }
     if contexts.contexts.is_empty() {
         if !global.quiet {
-            anstream::eprintln!("no contexts; add one: weir context add NAME -b HOST:PORT");
+            stderr::say("no contexts; add one: weir context add NAME -b HOST:PORT");
         }
         return Ok(Exit::Done);
     }
