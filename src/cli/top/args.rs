@@ -19,7 +19,7 @@ pub struct TopArgs {
     /// Time between two samples: what the rates are worked out from
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub delay: Duration,
-    /// What comes first: rate, size or name
+    /// What comes first: rate or size
     #[arg(long, value_name = "BY", default_value = "rate", hide_possible_values = true)]
     pub sort: Sort,
     /// Print once and exit
