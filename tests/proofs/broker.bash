@@ -8,8 +8,9 @@ clean_up() {
 }
 trap clean_up EXIT
 
+# start_broker [NAME]: on a data directory of that name.
 start_broker() {
-    "$weir" serve --data-dir "$folder/broker" --listen 127.0.0.1:0 -J >"$folder/serve.json" 2>"$folder/serve.err" &
+    "$weir" serve --data-dir "$folder/${1:-broker}" --listen 127.0.0.1:0 -J >"$folder/serve.json" 2>"$folder/serve.err" &
     broker=$!
     for _ in $(seq 100); do
         address=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$folder/serve.json")
