@@ -1,6 +1,6 @@
 //! Which leader epoch begins at which offset.
 //!
-//! Checkpoint file `leader-epochs` (see [`super::flush::checkpoint`], magic `WEIREPOC`); its body is, big-endian, for each epoch 4
+//! Checkpoint file `leader-epochs` (see [`super::flush::checkpoint`], magic `WEIREPOC`); its body is, big-endian, behind the log's id, for each epoch 4
 //! bytes epoch and 8 bytes first offset, both rising. It can be rebuilt from the batches. Source: KIP-101; Kafka `LeaderEpochFileCache`.
 
 use crate::base::offset::NO_EPOCH;

@@ -1,8 +1,8 @@
 //! The last batches of each idempotent producer: what tells a duplicate, a gap and a fenced producer apart.
 //!
-//! Snapshot body (a checkpoint file, see [`super::flush::checkpoint`], magic `WEIRPROD`), big-endian: for each producer 8 bytes
-//! producer id, 2 epoch, 1 number of batches, then for each batch, oldest first, 4 bytes last sequence, 4 record count − 1,
-//! 8 last offset. Source: KIP-98; Kafka `ProducerStateManager`.
+//! Snapshot body (a checkpoint file, see [`super::flush::checkpoint`], magic `WEIRPROD`), big-endian: behind the log's id, for each
+//! producer 8 bytes producer id, 2 epoch, 1 number of batches, then for each batch, oldest first, 4 bytes last sequence, 4 record
+//! count − 1, 8 last offset. Source: KIP-98; Kafka `ProducerStateManager`.
 
 use std::collections::HashMap;
 

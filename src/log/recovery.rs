@@ -32,8 +32,8 @@ use crate::env::disk::{
 };
 
 pub(super) const EPOCHS_FILE: &str = "leader-epochs";
-pub(super) const EPOCHS_KIND: FileKind = FileKind { magic: *b"WEIREPOC", version: 1 };
-pub(super) const SNAPSHOT_KIND: FileKind = FileKind { magic: *b"WEIRPROD", version: 1 };
+pub(super) const EPOCHS_KIND: FileKind = FileKind { magic: *b"WEIREPOC", version: 2 };
+pub(super) const SNAPSHOT_KIND: FileKind = FileKind { magic: *b"WEIRPROD", version: 2 };
 
 /// Bytes copied at once when a torn tail is set aside.
 const COPY_BYTES: usize = 1 << 20;
@@ -78,7 +78,8 @@ pub(super) fn open(
     point: Option<DurablePoint>,
 ) -> Result<Recovered, OpenError> {
     let folder = shared.data_dir.join(format!("{}-{}", spec.topic, spec.id.partition));
-    let epochs = match checkpoint::read(shared.disk(), &folder.join(EPOCHS_FILE), EPOCHS_KIND) {
+    let path = folder.join(EPOCHS_FILE);
+    let epochs = match checkpoint::read_of_log(shared.disk(), &path, EPOCHS_KIND, spec.id) {
         Ok(body) => EpochCache::decode(&body),
         Err(CheckpointError::Disk(error)) => return Err(error.into()),
         Err(_) => None,
@@ -500,7 +501,7 @@ impl Recovery<'_> {
                 disk.sync_dir(&self.folder)?;
                 continue;
             }
-            let body = checkpoint::read(disk, &path, SNAPSHOT_KIND);
+            let body = checkpoint::read_of_log(disk, &path, SNAPSHOT_KIND, self.spec.id);
             if let Some(known) = body.ok().and_then(|body| ProducerState::decode(&body)) {
                 (state, from) = (known, offset.max(from));
                 break;
@@ -536,7 +537,8 @@ impl Recovery<'_> {
             let path = self.folder.join(EPOCHS_FILE);
             // WHY synced: lost in a second crash, it would be made again from every batch header of the log.
             let write = if first < log_end { checkpoint::write } else { checkpoint::write_unsynced };
-            write(self.shared.disk(), &path, EPOCHS_KIND, &epochs.encode())?;
+            let body = checkpoint::of_log(self.spec.id, &epochs.encode());
+            write(self.shared.disk(), &path, EPOCHS_KIND, &body)?;
         }
         Ok(epochs)
     }

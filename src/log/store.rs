@@ -206,7 +206,8 @@ impl PartitionLog {
             return Ok(());
         }
         let body = writer.producers.encode();
-        write_snapshot(self.shared.disk(), &self.folder, writer.tally.end_offset, &body)
+        let at = (self.id(), writer.tally.end_offset);
+        write_snapshot(self.shared.disk(), &self.folder, at, &body)
     }
 
     /// Writes down what a clean start needs, and gives the point to be noted. Errors: something is not flushed.

@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::TopicPartition;
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at, remove_if_there, write_full_at};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, File};
@@ -116,6 +117,31 @@ pub fn read(disk: &dyn Disk, path: &Path, kind: FileKind) -> Result<Vec<u8>, Che
     decode(kind, bytes, path)
 }
 
+/// The body of a file that belongs to one log, such as a snapshot of its producers: 16 bytes topic id and 4 partition before the rest.
+/// WHY: one that was copied from another log is true by its checksum.
+pub fn of_log(id: TopicPartition, rest: &[u8]) -> Vec<u8> {
+    [&id.topic_id.0, &id.partition.to_be_bytes()[..], rest].concat()
+}
+
+/// Reads a file that was written with [`of_log`], and gives the rest of its body.
+///
+/// Errors: those of [`read`]; `Damaged` when it belongs to another log.
+pub fn read_of_log(
+    disk: &dyn Disk,
+    path: &Path,
+    kind: FileKind,
+    id: TopicPartition,
+) -> Result<Vec<u8>, CheckpointError> {
+    let mut body = read(disk, path, kind)?;
+    let owner = of_log(id, &[]);
+    if !body.starts_with(&owner) {
+        let what = "it belongs to another partition, or was written by an older Weir";
+        return Err(CheckpointError::Damaged { path: path.to_owned(), what });
+    }
+    body.drain(..owner.len());
+    Ok(body)
+}
+
 fn encode(kind: FileKind, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(body.len() + FIXED_BYTES);
     bytes.extend_from_slice(&kind.magic);
@@ -151,4 +177,24 @@ fn decode(kind: FileKind, mut bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, Ch
     bytes.truncate(bytes.len() - 4);
     bytes.drain(..FIXED_BYTES - 4);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::TopicId;
+    use crate::env::SimDisk;
+
+    #[test]
+    fn a_file_of_another_log_is_not_believed() {
+        let (disk, path) = (SimDisk::default(), Path::new("f"));
+        let kind = FileKind { magic: *b"WEIRTEST", version: 1 };
+        let id = |partition| TopicPartition { topic_id: TopicId([7; 16]), partition };
+        write_unsynced(&disk, path, kind, &of_log(id(3), b"rest")).unwrap();
+        assert_eq!(read_of_log(&disk, path, kind, id(3)).unwrap(), b"rest");
+        for other in [id(4), TopicPartition { topic_id: TopicId([8; 16]), partition: 3 }] {
+            let refused = read_of_log(&disk, path, kind, other).expect_err("it is not its own");
+            assert!(refused.to_string().contains("another partition"), "{refused}");
+        }
+    }
 }

@@ -272,7 +272,7 @@ fn settle(shared: &Shared, job: Job, seals: usize) -> usize {
         }
     }
     if let Some((offset, body)) = job.capture.snapshot
-        && let Err(error) = write_snapshot(disk, &job.log.folder, offset, &body)
+        && let Err(error) = write_snapshot(disk, &job.log.folder, (job.log.id(), offset), &body)
     {
         tracing::warn!(%error, "snapshot of the producers is not written; a restart has more to read");
     }
@@ -300,10 +300,11 @@ pub(in crate::log) fn write_footer(segment: &Segment, side: &Side, footer: Foote
 pub(in crate::log) fn write_snapshot(
     disk: &dyn Disk,
     folder: &std::path::Path,
-    offset: Offset,
+    (id, offset): (TopicPartition, Offset),
     body: &[u8],
 ) -> DiskResult<()> {
-    checkpoint::write(disk, &folder.join(file_name(offset, "snapshot")), SNAPSHOT_KIND, body)?;
+    let path = folder.join(file_name(offset, "snapshot"));
+    checkpoint::write(disk, &path, SNAPSHOT_KIND, &checkpoint::of_log(id, body))?;
     let offsets = snapshot_offsets(disk, folder)?;
     for old in &offsets[..offsets.len().saturating_sub(SNAPSHOTS_KEPT)] {
         remove_if_there(disk, &folder.join(file_name(*old, "snapshot")))?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::segment::{Finding, SegmentFiles, SegmentReport, Severity, base_offset_of, verify_segment};
-use crate::base::Offset;
+use crate::base::{Offset, TopicPartition};
 use crate::env::Disk;
 use crate::env::disk::{DiskResult, EntryKind};
 use crate::log::epoch_cache::EpochCache;
@@ -58,11 +58,8 @@ pub fn verify_partition(
         bases.extend(base_offset_of(&path));
         if entry.name.contains(".cut-") {
             report.set_aside.push(path);
-        } else if entry.name == EPOCHS_FILE {
-            report.check_checkpoint(disk, path, EPOCHS_KIND, |body| EpochCache::decode(body).is_some())?;
-        } else if entry.name.ends_with(".snapshot") {
-            let is_true = |body: &[u8]| ProducerState::decode(body).is_some();
-            report.check_checkpoint(disk, path, SNAPSHOT_KIND, is_true)?;
+        } else if let Some(meta) = meta {
+            report.check_checkpoint(disk, &entry.name, meta.id)?;
         }
     }
     bases.sort_unstable();
@@ -94,14 +91,15 @@ impl PartitionReport {
         }
     }
 
-    fn check_checkpoint(
-        &mut self,
-        disk: &Arc<dyn Disk>,
-        path: PathBuf,
-        kind: FileKind,
-        is_true: impl Fn(&[u8]) -> bool,
-    ) -> DiskResult<()> {
-        let what = match checkpoint::read(&**disk, &path, kind) {
+    /// A file that is made again from the log when it is not true; other files are none of these.
+    fn check_checkpoint(&mut self, disk: &Arc<dyn Disk>, name: &str, id: TopicPartition) -> DiskResult<()> {
+        let (kind, is_true): (FileKind, fn(&[u8]) -> bool) = match name {
+            EPOCHS_FILE => (EPOCHS_KIND, |body| EpochCache::decode(body).is_some()),
+            _ if name.ends_with(".snapshot") => (SNAPSHOT_KIND, |body| ProducerState::decode(body).is_some()),
+            _ => return Ok(()),
+        };
+        let path = self.folder.join(name);
+        let what = match checkpoint::read_of_log(&**disk, &path, kind, id) {
             Ok(body) if is_true(&body) => return Ok(()),
             Err(CheckpointError::Disk(error)) => return Err(error),
             Err(CheckpointError::Missing) => return Ok(()),
