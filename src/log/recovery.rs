@@ -534,13 +534,28 @@ impl Recovery<'_> {
         }
         epochs.begin(self.spec.leader_epoch, log_end);
         if self.epochs.as_ref() != Some(&epochs) {
-            let path = self.folder.join(EPOCHS_FILE);
-            // WHY synced: lost in a second crash, it would be made again from every batch header of the log.
-            let write = if first < log_end { checkpoint::write } else { checkpoint::write_unsynced };
-            let body = checkpoint::of_log(self.spec.id, &epochs.encode());
-            write(self.shared.disk(), &path, EPOCHS_KIND, &body)?;
+            self.write_epochs(&epochs, first < log_end)?;
         }
         Ok(epochs)
+    }
+
+    /// Writes the epochs down. Where the disk is full to the last byte there will be no such file: a log that can't be read could not
+    /// be trimmed either, and without the file the next opening makes it again from the batches.
+    fn write_epochs(&self, epochs: &EpochCache, has_records: bool) -> Result<(), OpenError> {
+        let (disk, path) = (self.shared.disk(), self.folder.join(EPOCHS_FILE));
+        // WHY synced: lost in a second crash, it would be made again from every batch header of the log.
+        let write = if has_records { checkpoint::write } else { checkpoint::write_unsynced };
+        let body = checkpoint::of_log(self.spec.id, &epochs.encode());
+        match write(disk, &path, EPOCHS_KIND, &body) {
+            Err(error) if error.kind == DiskErrorKind::Full => {
+                tracing::warn!(%error, "no room for the leader epochs; the next opening reads the whole log for them");
+                remove_if_there(disk, &path)?;
+                remove_if_there(disk, &path.with_extension("tmp"))?;
+                disk.sync_dir(&self.folder)?;
+                Ok(())
+            }
+            written => Ok(written?),
+        }
     }
 
     /// Visits the headers of the batches from offset `from` on. Damaged batches are passed over.

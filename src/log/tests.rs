@@ -710,6 +710,23 @@ fn a_segment_of_other_epochs_put_in_place_after_a_clean_stop_is_taken_as_it_is()
 }
 
 #[test]
+fn a_log_on_a_disk_that_is_full_to_the_last_byte_opens_and_is_read() {
+    let world = fresh(&small_segments());
+    append_numbered(&world, 20);
+    world.flush();
+    let disk = world.disk.kill();
+    disk.set_capacity(Some(0));
+    let full = open(&disk, &world.clock, &small_segments(), 1);
+    assert_eq!(full.read_all(0).unwrap(), expect(0..20));
+    assert_eq!((full.log.end_of_epoch(0), full.log.leader_epoch()), ((0, 20), 1));
+    disk.set_capacity(None);
+    assert_eq!(full.append(&["v20"]).unwrap().base_offset, 20);
+    full.flush();
+    let again = full.killed(&small_segments(), 2);
+    assert_eq!((again.log.end_of_epoch(0), again.log.end_of_epoch(1)), ((0, 20), (1, 21)));
+}
+
+#[test]
 fn a_power_cut_soon_after_a_restart_does_not_cost_a_read_of_the_whole_log() {
     let world = fresh(&small_segments());
     append_numbered(&world, 20);
