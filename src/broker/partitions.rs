@@ -53,6 +53,8 @@ pub struct Partitions {
     open: DashMap<TopicPartition, Arc<Partition>>,
     /// Why a partition can't be opened; it is not tried again before the next start.
     offline: DashMap<TopicPartition, Arc<str>>,
+    /// Why a partition could not be opened the last time, where it is tried again: the log tells it once.
+    told: DashMap<TopicPartition, String>,
     /// Sizes of logs that were not opened yet, which nobody changes.
     unopened: DashMap<TopicPartition, LogSize>,
     topics: TopicBook,
@@ -63,10 +65,9 @@ pub struct Partitions {
 impl Partitions {
     /// None opened yet.
     pub fn new(home: Home, store: Arc<LogStore>, image: Arc<ArcSwap<Image>>) -> Arc<Self> {
-        let (open, offline, unopened, turns) =
-            (DashMap::new(), DashMap::new(), DashMap::new(), DashMap::new());
-        let topics = TopicBook::default();
-        Arc::new(Self { home, store, image, open, offline, unopened, topics, turns })
+        let (open, offline, told) = (DashMap::new(), DashMap::new(), DashMap::new());
+        let (unopened, turns, topics) = (DashMap::new(), DashMap::new(), TopicBook::default());
+        Arc::new(Self { home, store, image, open, offline, told, unopened, topics, turns })
     }
 
     /// Does what changes a partition while nobody else does, so that what the image says at that moment is what happens
@@ -155,11 +156,14 @@ impl Partitions {
         }
         match self.open_log(topic, id, state) {
             Ok(partition) => {
+                self.told.remove(&id);
                 self.open.insert(id, partition.clone());
                 Ok(partition)
             }
             Err(NotOpened { reason, lasts }) => {
-                tracing::error!(topic = %topic.name, partition = id.partition, %reason, lasts, "partition is offline");
+                if self.told.insert(id, reason.clone()).as_ref() != Some(&reason) {
+                    tracing::error!(topic = %topic.name, partition = id.partition, %reason, lasts, "partition is offline");
+                }
                 if lasts {
                     self.offline.insert(id, reason.as_str().into());
                 }
@@ -174,6 +178,7 @@ impl Partitions {
         self.in_turn(id, || {
             self.open.remove(&id);
             self.offline.remove(&id);
+            self.told.remove(&id);
             self.unopened.remove(&id);
             self.topics.forget(id.topic_id);
             self.store.close_log(id);

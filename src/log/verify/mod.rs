@@ -1,6 +1,6 @@
 //! Looking at stored logs without changing anything: what is sound, what is damaged, what is only torn.
 //!
-//! For the command line, beside a broker that is stopped or running. Reading order: [`walk`] (the batches of a log file),
+//! For the command line, beside a broker that is stopped or running. Reading order: [`mod@walk`] (the batches of a log file),
 //! [`segment`] (with its records and side files), [`partition`] (a folder).
 
 pub mod partition;
