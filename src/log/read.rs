@@ -116,7 +116,12 @@ impl PartitionLog {
             let mut run = read_run(segment, &intervals, wait)?;
             match run.take(segment, from_here, until, max_bytes)? {
                 Some(Taken { range, next_offset, leader_epoch }) => {
-                    let bytes = Bytes::from(run.bytes).slice(range);
+                    // WHY: a slice keeps the whole run in memory, which may end in one large batch, for as long as the reply waits.
+                    let bytes = if range.len() * 2 < run.bytes.len() {
+                        Bytes::copy_from_slice(&run.bytes[range])
+                    } else {
+                        Bytes::from(run.bytes).slice(range)
+                    };
                     return Ok(Some(LogSlice { bytes, next_offset, leader_epoch: Some(leader_epoch) }));
                 }
                 None => {

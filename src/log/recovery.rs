@@ -24,7 +24,7 @@ use super::segment::side_file::SegmentId;
 use super::segment::tally::Tally;
 use super::segment::time_index::TimeIndex;
 use super::shared::Shared;
-use crate::base::limits::SEGMENT_BYTES_MAX;
+use crate::base::limits::{GRPC_MESSAGE_BYTES_MAX, INDEX_INTERVAL_BYTES, SEGMENT_BYTES_MAX};
 use crate::base::offset::NO_EPOCH;
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
@@ -181,6 +181,10 @@ impl Recovery<'_> {
         let segment = Arc::new(self.segment(last, point.flushed));
         let Some(mut end) = self.open_side(segment, last, point.position)? else { return Ok(None) };
         let from = end.tally.position;
+        // An index with an entry that is not true leaves far more to read than one batch behind its last entry.
+        if point.position.saturating_sub(from) > INDEX_INTERVAL_BYTES + GRPC_MESSAGE_BYTES_MAX as u64 {
+            return Ok(None);
+        }
         let bytes = read_log(end.segment.log(), from, (point.position - from) as usize)?;
         if crc32fast::hash(&bytes) != clean_crc || (point.position - from) != bytes.len() as u64 {
             return Ok(None);

@@ -727,6 +727,19 @@ fn a_log_on_a_disk_that_is_full_to_the_last_byte_opens_and_is_read() {
 }
 
 #[test]
+fn a_small_batch_before_a_large_one_keeps_no_more_memory_than_it_needs() {
+    let world = fresh(&TopicConfig::default());
+    world.append(&["small"]).unwrap();
+    world.append(&[&"x".repeat(300 << 10)]).unwrap();
+    world.flush();
+    let slice = world.log.read(0, 2, 100, Wait::Allowed).unwrap();
+    assert_eq!(slice.next_offset, 1);
+    let taken = slice.bytes.len();
+    let held = slice.bytes.try_into_mut().expect("nobody else has it").capacity();
+    assert!(held <= 2 * taken, "{held} bytes are held for {taken}");
+}
+
+#[test]
 fn a_power_cut_soon_after_a_restart_does_not_cost_a_read_of_the_whole_log() {
     let world = fresh(&small_segments());
     append_numbered(&world, 20);

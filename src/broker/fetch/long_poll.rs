@@ -39,6 +39,9 @@ pub async fn fetch(
     }
 }
 
+/// After so many partitions whose next batch does not fit, a reply counts as full: each of them costs the read of a batch.
+const IN_VAIN_MAX: usize = 64;
+
 struct Call {
     readers: Vec<(usize, Reader)>,
     refused: Vec<(usize, FetchedPartition)>,
@@ -75,10 +78,15 @@ impl Call {
     async fn read(&self, broker: &Broker) -> Pass {
         let mut pass = Pass { bounds: ReplyBounds::new(self.max_bytes), ..Pass::default() };
         for (index, reader) in &self.readers {
-            let (room, at_least_one) = pass.bounds.next(reader.topic().len(), reader.max_bytes);
+            let (mut room, at_least_one) = pass.bounds.next(reader.topic().len(), reader.max_bytes);
+            if pass.in_vain >= IN_VAIN_MAX {
+                room.asked_bytes = 0;
+            }
             let limit = Limit { form: self.form, room, at_least_one };
             let read = reader.read(broker, limit).await;
             pass.put(*index, reader, read);
+            // WHY: what is in memory is read without ever waiting, and a request may name thousands of partitions.
+            tokio::task::yield_now().await;
         }
         pass
     }
@@ -122,6 +130,8 @@ struct Pass {
     debits: Vec<Debit>,
     /// High watermark that each partition had before it was read.
     marks: Vec<Offset>,
+    /// Partitions that were read for nothing, since their next batch did not fit any more.
+    in_vain: usize,
     /// There is something to report even without bytes: an error, or offsets that were passed over.
     has_report: bool,
 }
@@ -133,6 +143,8 @@ impl Pass {
                 self.marks.push(fetched.offsets.high_watermark);
                 self.debits.extend(debits);
                 self.has_report |= fetched.next_offset > reader.offset && size_bytes == 0;
+                let has_more = fetched.next_offset < fetched.offsets.high_watermark;
+                self.in_vain += usize::from(has_more && size_bytes == 0);
                 (Ok(fetched), size_bytes)
             }
             Err(error) => {
