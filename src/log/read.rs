@@ -346,6 +346,15 @@ fn read_bytes(
     let file = segment.log().get()?;
     let mut bytes = vec![0u8; count as usize];
     let got = read_full(&*file, &mut bytes, position, wait)?.ok_or(ReadError::WouldBlock)?;
+    // What is missing was cut off, or else the disk gave less than there is: that is no damage.
+    if (got as u64) < count && position + count <= file.len()? {
+        return Err(ReadError::Disk(DiskError {
+            kind: DiskErrorKind::Io,
+            operation: OpKind::Read,
+            path: segment.path("log"),
+            detail: format!("it gave {got} of {count} bytes"),
+        }));
+    }
     bytes.truncate(got);
     Ok(bytes)
 }
