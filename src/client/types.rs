@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{Error, LeaderEpoch, Offset, Timestamp, TopicId};
+use crate::record::{BatchHeader, RecordView, Records};
 
 /// When a produce is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -83,6 +84,30 @@ pub struct ConsumerRecord {
     pub value: Option<Bytes>,
     /// In the order in which the producer gave them; keys may repeat.
     pub headers: Vec<(String, Option<Bytes>)>,
+}
+
+impl ConsumerRecord {
+    /// A stored record of a batch, at topic and partition. Key and values are slices of `records`; no copy.
+    pub(crate) fn of(
+        (topic, partition): (&Arc<str>, i32),
+        batch: &BatchHeader,
+        records: &Records,
+        record: &RecordView<'_>,
+    ) -> Self {
+        let slice = |part: Option<&[u8]>| part.map(|part| records.slice_ref(part));
+        let is_append_time = batch.is_append_time();
+        Self {
+            topic: topic.clone(),
+            partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            timestamp_type: if is_append_time { TimestampType::Append } else { TimestampType::Create },
+            leader_epoch: batch.leader_epoch,
+            key: slice(record.key),
+            value: slice(record.value),
+            headers: record.headers.map(|(key, value)| (key.to_owned(), slice(value))).collect(),
+        }
+    }
 }
 
 /// A topic with its partitions and configs.

@@ -1,11 +1,11 @@
 //! `docs/CONFIGURATION.md` says what the tables of keys say. `WEIR_BLESS=1` writes it anew.
 
-use std::path::Path;
-
 use weir::config::broker::BROKER_KEYS;
 use weir::config::def::Key;
 use weir::config::load::variable_of;
 use weir::config::topic::TOPIC_KEYS;
+
+use crate::pages;
 
 const HEAD: &str = "\
 # Configuration
@@ -64,14 +64,5 @@ fn page() -> String {
 
 #[test]
 fn the_configuration_page_is_true() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CONFIGURATION.md");
-    let page = page();
-    if std::env::var_os("WEIR_BLESS").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == page,
-        "docs/CONFIGURATION.md differs from src/config; run with WEIR_BLESS=1 to write it anew"
-    );
+    pages::assert_is("docs/CONFIGURATION.md", &page(), "src/config");
 }

@@ -1,9 +1,9 @@
 //! `docs/reference/errors.md` says what the table of error kinds says. `WEIR_BLESS=1` writes it anew.
 
-use std::path::Path;
-
 use weir::base::error::{KINDS, KindRow, Outcome, Retry};
 use weir::cli::exit::Exit;
+
+use crate::pages;
 
 const HEAD: &str = "\
 # Errors
@@ -45,15 +45,5 @@ fn page() -> String {
 
 #[test]
 fn the_errors_page_is_true() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/errors.md");
-    let page = page();
-    if std::env::var_os("WEIR_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == page,
-        "docs/reference/errors.md differs from src/base/error.rs; WEIR_BLESS=1 writes it anew"
-    );
+    pages::assert_is("docs/reference/errors.md", &page(), "src/base/error.rs");
 }

@@ -13,6 +13,7 @@ mod idle;
 mod logs;
 mod malformed;
 mod metrics;
+mod pages;
 mod process;
 mod reference;
 mod round_trip;

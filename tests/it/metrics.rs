@@ -1,10 +1,10 @@
 //! `docs/reference/metrics.md` says what the table of metrics says. `WEIR_BLESS=1` writes it anew.
 
-use std::path::Path;
-
 use weir::metrics::counter::BOUNDS_MICROS;
 use weir::metrics::names::{METRICS, Metric};
 use weir::metrics::registry::{OTHER_TOPICS, TOPICS_MAX};
+
+use crate::pages;
 
 const HEAD: &str = "\
 # Metrics
@@ -50,16 +50,7 @@ them, and no counter ever goes back.
 
 #[test]
 fn the_page_of_metrics_is_true() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/metrics.md");
-    let page = page();
-    if std::env::var_os("WEIR_BLESS").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == page,
-        "docs/reference/metrics.md differs from src/metrics/names.rs; WEIR_BLESS=1 writes it anew"
-    );
+    pages::assert_is("docs/reference/metrics.md", &page(), "src/metrics/names.rs");
 }
 
 #[test]

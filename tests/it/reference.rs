@@ -1,9 +1,9 @@
 //! `docs/reference/cli.md` says what the tree of commands says. `WEIR_BLESS=1` writes it anew.
 
 use std::fmt::Write;
-use std::path::Path;
-
 use weir::cli::about::{Argument, Command, tree};
+
+use crate::pages;
 
 const HEAD: &str = "\
 # Command line
@@ -63,14 +63,5 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_the_command_line_is_true() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/cli.md");
-    let page = page();
-    if std::env::var_os("WEIR_BLESS").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == page,
-        "docs/reference/cli.md differs from the commands; run with WEIR_BLESS=1 to write it anew"
-    );
+    pages::assert_is("docs/reference/cli.md", &page(), "the commands");
 }

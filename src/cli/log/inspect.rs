@@ -18,7 +18,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::{Format, Target};
 use crate::cli::json;
 use crate::cli::output::{count, print_error, thousands};
-use crate::client::{ConsumerRecord, TimestampType};
+use crate::client::ConsumerRecord;
 use crate::env::Disk;
 use crate::env::disk::OpenMode;
 use crate::log::folder;
@@ -126,19 +126,7 @@ impl Printer<'_> {
             if record.offset < self.args.from {
                 continue;
             }
-            let slice = |part: Option<&[u8]>| part.map(|part| records.slice_ref(part));
-            let is_append_time = batch.header().is_append_time();
-            let record = ConsumerRecord {
-                topic: topic.clone(),
-                partition,
-                offset: record.offset,
-                timestamp: record.timestamp,
-                timestamp_type: if is_append_time { TimestampType::Append } else { TimestampType::Create },
-                leader_epoch: batch.header().leader_epoch,
-                key: slice(record.key),
-                value: slice(record.value),
-                headers: record.headers.map(|(key, value)| (key.to_owned(), slice(value))).collect(),
-            };
+            let record = ConsumerRecord::of((&topic, partition), batch.header(), &records, &record);
             let mut line = Vec::new();
             match self.json {
                 true => json::write_line(&record, &mut line),

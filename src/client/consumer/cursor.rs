@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::types::{ConsumerRecord, TimestampType};
+use super::super::types::ConsumerRecord;
 use crate::base::limits::DECOMPRESSED_BYTES_MAX;
 use crate::base::{LeaderEpoch, Offset, TopicId};
 use crate::proto::grpc;
 use crate::record::header::LOG_OVERHEAD_BYTES;
-use crate::record::{BatchError, RecordBatch, RecordView, Records};
+use crate::record::{BatchError, RecordBatch};
 
 /// Topic, partition and offset, with the id and epoch that guard against a topic or records that were replaced.
 #[derive(Debug)]
@@ -83,10 +83,11 @@ impl Cursor {
         let mut read = VecDeque::new();
         if header.last_offset() >= self.read_offset && !header.is_control() {
             let records = batch.records(DECOMPRESSED_BYTES_MAX)?;
+            let place = (&self.topic, self.partition);
             for record in &records {
                 let record = record?;
                 if record.offset >= self.read_offset {
-                    read.push_back(self.consumer_record(&batch, &records, &record));
+                    read.push_back(ConsumerRecord::of(place, &header, &records, &record));
                 }
             }
         }
@@ -98,27 +99,6 @@ impl Cursor {
             self.failures = 0;
         }
         Ok(read)
-    }
-
-    fn consumer_record(
-        &self,
-        batch: &RecordBatch,
-        records: &Records,
-        record: &RecordView<'_>,
-    ) -> ConsumerRecord {
-        let slice = |part: Option<&[u8]>| part.map(|part| records.slice_ref(part));
-        let append = batch.header().is_append_time();
-        ConsumerRecord {
-            topic: self.topic.clone(),
-            partition: self.partition,
-            offset: record.offset,
-            timestamp: record.timestamp,
-            timestamp_type: if append { TimestampType::Append } else { TimestampType::Create },
-            leader_epoch: batch.header().leader_epoch,
-            key: slice(record.key),
-            value: slice(record.value),
-            headers: record.headers.map(|(key, value)| (key.to_owned(), slice(value))).collect(),
-        }
     }
 
     /// Moves over offsets that hold no records for a reader.

@@ -142,29 +142,11 @@ fn crc_with_epoch(bytes: &[u8], batch_at: usize, epoch: LeaderEpoch) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::builder::{NewRecord, ProducerFields};
-    use crate::record::validate::Rules;
-    use crate::record::{BatchBuilder, Codec, ValidBatch};
+    use crate::log::segment::stored_batch::stored_batch;
 
     /// A batch of one record for each epoch.
     fn batches(epochs: &[LeaderEpoch]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (offset, epoch) in (0..).zip(epochs) {
-            let mut builder = BatchBuilder::new();
-            let record = NewRecord { key: None, value: Some(b"value"), headers: &[], timestamp: 1 };
-            builder.append(&record).expect("fits");
-            let rules = Rules {
-                max_batch_bytes: 1 << 20,
-                now_ms: 1,
-                timestamp_after_max_ms: 1,
-                max_decompressed_bytes: 1 << 20,
-            };
-            let batch = ValidBatch::build(&mut builder, Codec::None, ProducerFields::NONE, &rules);
-            let mut batch = batch.expect("valid");
-            bytes.extend_from_slice(&batch.place(offset, *epoch));
-            bytes.extend_from_slice(batch.body());
-        }
-        bytes
+        (0..).zip(epochs).flat_map(|(offset, epoch)| stored_batch(offset, *epoch, b"value")).collect()
     }
 
     #[test]

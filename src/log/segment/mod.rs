@@ -10,6 +10,8 @@ pub mod offset_index;
 pub mod run;
 pub mod scan;
 pub mod side_file;
+#[cfg(test)]
+mod stored_batch;
 pub mod tally;
 pub mod time_index;
 

@@ -302,32 +302,14 @@ mod tests {
     use crate::env::Disk;
     use crate::env::disk::{OpenMode, write_full_at};
     use crate::env::sim_disk::{SimDisk, SimOptions};
-    use crate::record::builder::{NewRecord, ProducerFields};
-    use crate::record::validate::Rules;
-    use crate::record::{BatchBuilder, Codec, ValidBatch};
+    use crate::log::segment::stored_batch::stored_batch;
 
     const BATCHES: usize = 200;
     const VALUE_BYTES: usize = 64 << 10;
 
     fn batches() -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for offset in 0..BATCHES as Offset {
-            let mut builder = BatchBuilder::new();
-            let value = vec![7; VALUE_BYTES];
-            let record = NewRecord { key: None, value: Some(&value), headers: &[], timestamp: 1 };
-            builder.append(&record).expect("fits");
-            let rules = Rules {
-                max_batch_bytes: 1 << 20,
-                now_ms: 1,
-                timestamp_after_max_ms: 1,
-                max_decompressed_bytes: 1 << 20,
-            };
-            let batch = ValidBatch::build(&mut builder, Codec::None, ProducerFields::NONE, &rules);
-            let mut batch = batch.expect("valid");
-            bytes.extend_from_slice(&batch.place(offset, 0));
-            bytes.extend_from_slice(batch.body());
-        }
-        bytes
+        let value = vec![7; VALUE_BYTES];
+        (0..BATCHES as Offset).flat_map(|offset| stored_batch(offset, 0, &value)).collect()
     }
 
     #[test]

@@ -147,6 +147,16 @@ async fn a_damaged_partition_meta_takes_its_partition_offline_alone() {
     println!("checkpoints: a bit flipped at every {} byte of a partition.meta, {states} starts", step());
 }
 
+/// Starts a broker that must serve every topic then, and stops it. Err: why it does not start.
+async fn serves_all(disk: &SimDisk) -> Result<(), String> {
+    let broker = start(disk).await?;
+    for topic in TOPICS {
+        serves(&broker, topic).await.expect("no topic is forgotten");
+    }
+    broker.stop(STOP_DEADLINE).await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_damaged_metadata_log_stops_the_start_or_is_none() {
     let (mut refusals, mut starts) = (0, 0);
@@ -156,19 +166,13 @@ async fn a_damaged_metadata_log_stops_the_start_or_is_none() {
         for path in names.keys().filter(|path| !path.ends_with("partition.meta")) {
             let path = path.to_str().expect("plain");
             for byte in bytes_of(&disk, path) {
-                match start(&flipped(&disk, path, byte)).await {
+                match serves_all(&flipped(&disk, path, byte)).await {
                     Err(refused) => {
                         assert!(path.ends_with(".log"), "{path} byte {byte}: {refused}");
                         assert!(refused.contains("metadata"), "{path} byte {byte}: {refused}");
                         refusals += 1;
                     }
-                    Ok(broker) => {
-                        for topic in TOPICS {
-                            serves(&broker, topic).await.expect("no topic is forgotten");
-                        }
-                        broker.stop(STOP_DEADLINE).await;
-                        starts += 1;
-                    }
+                    Ok(()) => starts += 1,
                 }
             }
         }
@@ -191,18 +195,12 @@ async fn a_damaged_snapshot_of_the_metadata_stops_the_start_or_is_not_needed() {
     assert!(broker.stop(STOP_DEADLINE).await);
     let (mut refusals, mut starts) = (0, 0);
     for byte in bytes_of(&disk, "d/metadata.snapshot") {
-        match start(&flipped(&disk, "d/metadata.snapshot", byte)).await {
+        match serves_all(&flipped(&disk, "d/metadata.snapshot", byte)).await {
             Err(refused) => {
                 assert!(refused.contains("metadata.snapshot"), "byte {byte}: {refused}");
                 refusals += 1;
             }
-            Ok(broker) => {
-                for topic in TOPICS {
-                    serves(&broker, topic).await.expect("no topic is forgotten");
-                }
-                broker.stop(STOP_DEADLINE).await;
-                starts += 1;
-            }
+            Ok(()) => starts += 1,
         }
     }
     println!(
