@@ -30,6 +30,10 @@ pub const APPEND_BATCHES_MAX: usize = 512;
 /// Bytes of log between two index entries (Kafka's `index.interval.bytes`).
 pub const INDEX_INTERVAL_BYTES: u64 = 4_096;
 
+/// Longest interval between two index entries that a broker writes: its last batch begins within [`INDEX_INTERVAL_BYTES`]. What another
+/// program wrote may have larger batches.
+pub const WRITTEN_INTERVAL_BYTES_MAX: u64 = INDEX_INTERVAL_BYTES + BATCH_BYTES_MAX as u64;
+
 /// Largest segment in bytes: positions in an index are 32 bits, as in Kafka.
 pub const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
 

@@ -13,7 +13,7 @@ use super::segment::Segment;
 use super::segment::file::Side;
 use super::segment::offset_index::{Interval, LookupError, OffsetIndex};
 use super::segment::run::{Run, Taken};
-use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES};
+use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES, WRITTEN_INTERVAL_BYTES_MAX};
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
 use crate::env::DiskError;
@@ -259,9 +259,6 @@ impl PartitionLog {
     }
 }
 
-/// Intervals longer than this hold a long batch, or are no batches at all.
-const LONG_INTERVAL_BYTES: u64 = 1 << 20;
-
 /// Bytes read at once by a search.
 const SCAN_BYTES: usize = 256 << 10;
 
@@ -286,13 +283,14 @@ fn is_gone(segment: &Segment, error: &DiskError) -> bool {
     error.kind == DiskErrorKind::NotFound && segment.is_removed()
 }
 
-/// Cuts the list before an interval that is longer than its batches: recovery made it of what it could not read.
+/// Cuts the list before an interval that is longer than any that is written and than its batches: recovery made it of what it could
+/// not read.
 ///
 /// WHY: such an interval may be as long as a segment. It is told from the index alone, and never read.
 fn keep_plausible(segment: &Segment, intervals: &mut Vec<Interval>, wait: Wait) -> Result<(), ReadError> {
     for at in 0..intervals.len() {
         let Some(end) = intervals[at].end else { continue };
-        if end.position - intervals[at].start <= LONG_INTERVAL_BYTES
+        if end.position - intervals[at].start <= WRITTEN_INTERVAL_BYTES_MAX
             || is_of_batches(segment, &intervals[at], wait)?
         {
             continue;

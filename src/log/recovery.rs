@@ -24,7 +24,7 @@ use super::segment::side_file::SegmentId;
 use super::segment::tally::Tally;
 use super::segment::time_index::TimeIndex;
 use super::shared::Shared;
-use crate::base::limits::{GRPC_MESSAGE_BYTES_MAX, INDEX_INTERVAL_BYTES, SEGMENT_BYTES_MAX};
+use crate::base::limits::{SEGMENT_BYTES_MAX, WRITTEN_INTERVAL_BYTES_MAX};
 use crate::base::offset::NO_EPOCH;
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
@@ -182,7 +182,7 @@ impl Recovery<'_> {
         let Some(mut end) = self.open_side(segment, last, point.position)? else { return Ok(None) };
         let from = end.tally.position;
         // An index with an entry that is not true leaves far more to read than one batch behind its last entry.
-        if point.position.saturating_sub(from) > INDEX_INTERVAL_BYTES + GRPC_MESSAGE_BYTES_MAX as u64 {
+        if point.position.saturating_sub(from) > WRITTEN_INTERVAL_BYTES_MAX {
             return Ok(None);
         }
         let bytes = read_log(end.segment.log(), from, (point.position - from) as usize)?;

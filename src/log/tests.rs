@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::errors::{AppendError, ReadError};
 use super::*;
-use crate::base::limits::{IDLE_CLOSE_MS, STALLED_APPEND_MICROS};
+use crate::base::limits::{
+    BATCH_BYTES_MAX, IDLE_CLOSE_MS, STALLED_APPEND_MICROS, WRITTEN_INTERVAL_BYTES_MAX,
+};
 use crate::base::{Offset, TopicId, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
 use crate::env::sim_disk::{Effect, Fault, OpKind, SimOptions, ends_with};
@@ -92,7 +94,7 @@ impl World {
             }
             let mut rest = slice.bytes;
             while let Some(batch) = RecordBatch::take_first(&mut rest).expect("whole batches") {
-                for record in batch.records(1 << 20).expect("valid").iter() {
+                for record in batch.records(BATCH_BYTES_MAX).expect("valid").iter() {
                     let record = record.expect("valid");
                     if record.offset >= next {
                         let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
@@ -118,10 +120,10 @@ fn batch(values: &[&str], producer: ProducerFields, timestamp: i64) -> ValidBatc
         builder.append(&record).unwrap();
     }
     let rules = Rules {
-        max_batch_bytes: 1 << 20,
+        max_batch_bytes: BATCH_BYTES_MAX,
         now_ms: START_MS,
         timestamp_after_max_ms: i64::MAX,
-        max_decompressed_bytes: 1 << 20,
+        max_decompressed_bytes: BATCH_BYTES_MAX,
     };
     ValidBatch::build(&mut builder, Codec::None, producer, &rules).unwrap()
 }
@@ -764,7 +766,7 @@ fn read_or_be_told(world: &World) -> (Vec<(Offset, String)>, Vec<Offset>) {
                 assert!(slice.next_offset > next, "nothing came at {next} of {end}");
                 let mut rest = slice.bytes;
                 while let Some(batch) = RecordBatch::take_first(&mut rest).ok().flatten() {
-                    let unpacked = batch.records(1 << 20).unwrap();
+                    let unpacked = batch.records(BATCH_BYTES_MAX).unwrap();
                     let record = unpacked.iter().next().unwrap().unwrap();
                     let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
                     records.push((record.offset, value));
@@ -857,29 +859,52 @@ fn a_last_segment_that_is_missing_is_told() {
 fn a_large_damaged_range_is_told_without_reading_it() {
     let config = TopicConfig { segment_bytes: 64 << 20, ..TopicConfig::default() };
     let world = fresh(&config);
-    let large = "x".repeat(256 << 10);
-    for _ in 0..12 {
+    let large = "x".repeat(512 << 10);
+    for _ in 0..16 {
         world.append(&[&large]).unwrap();
     }
     world.flush();
     let disk = world.disk.kill();
     let name = Path::new("d/t-0/00000000000000000000.log");
     let file = disk.open(name, crate::env::disk::OpenMode::Write).unwrap();
-    let batch_bytes = file.len().unwrap() / 12;
-    crate::env::disk::write_full_at(&*file, &vec![0; 6 * batch_bytes as usize], 3 * batch_bytes).unwrap();
+    let batch_bytes = file.len().unwrap() / 16;
+    let damaged = vec![0; 10 * batch_bytes as usize];
+    assert!(damaged.len() as u64 > WRITTEN_INTERVAL_BYTES_MAX);
+    crate::env::disk::write_full_at(&*file, &damaged, 3 * batch_bytes).unwrap();
     disk.remove_file(&name.with_extension("index")).unwrap();
     let world = open(&disk, &world.clock, &config, 1);
-    let at_most = |offset| world.log.read(offset, 12, 1 << 30, Wait::Allowed);
+    let at_most = |offset| world.log.read(offset, 16, 1 << 30, Wait::Allowed);
     assert_eq!(at_most(0).unwrap().next_offset, 3, "up to the damage");
-    for offset in 3..9 {
-        assert!(matches!(at_most(offset), Err(ReadError::Damaged { first: 3, end: 9 })), "{offset}");
+    for offset in 3..13 {
+        assert!(matches!(at_most(offset), Err(ReadError::Damaged { first: 3, end: 13 })), "{offset}");
     }
-    assert_eq!(at_most(9).unwrap().next_offset, 12);
-    world.disk.break_range(name, 3 * batch_bytes + 100..9 * batch_bytes).unwrap();
+    assert_eq!(at_most(13).unwrap().next_offset, 16);
+    world.disk.break_range(name, 3 * batch_bytes + 100..13 * batch_bytes).unwrap();
     assert!(
-        matches!(at_most(4), Err(ReadError::Damaged { first: 3, end: 9 })),
+        matches!(at_most(4), Err(ReadError::Damaged { first: 3, end: 13 })),
         "its bytes are not asked for"
     );
+}
+
+#[test]
+fn a_wrong_length_in_an_interval_as_long_as_one_can_be_damages_its_batch_alone() {
+    let config = TopicConfig { segment_bytes: 64 << 20, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 3);
+    let large = "x".repeat(BATCH_BYTES_MAX - 100);
+    world.append(&[&large]).unwrap();
+    append_numbered(&world, 2);
+    world.flush();
+    world.log.writer.lock().side.index.persist().unwrap();
+    let name = Path::new("d/t-0/00000000000000000000.log");
+    let bytes = world.disk.current_bytes(name).unwrap();
+    let second = BatchHeader::read(&bytes).unwrap().total_bytes().unwrap() as u64;
+    world.disk.flip_bit(name, second + 11, 3).unwrap();
+    for world in [&world, &world.killed(&config, 1)] {
+        let (records, told) = read_or_be_told(world);
+        assert_eq!(told, [1]);
+        assert_eq!(records.iter().map(|record| record.0).collect::<Vec<_>>(), [0, 2, 3, 4, 5]);
+    }
 }
 
 #[test]

@@ -25,7 +25,6 @@ const FORMATS: &[&str] = &[
 const NOT_STORED: &[&str] = &[
     "SEALS_PER_ROUND",
     "VALUE_BYTES_MAX",
-    "LONG_INTERVAL_BYTES",
     "FOLLOWERS_MIN",
     "BODY_BYTES_MAX",
     "BUFFER_BYTES",
