@@ -37,5 +37,5 @@ pub struct ReadmeCode;
 #[doc = include_str!("../docs/tutorials/ordered-user-activity.md")]
 pub struct TutorialCode;
 
-pub use base::{Error, ErrorKind};
+pub use base::{Error, ErrorKind, Outcome};
 pub use client::{Acks, Client, Record};

@@ -17,6 +17,20 @@ pub enum Retry {
 }
 
 /// What is known of the records of a failed produce.
+///
+/// ```no_run
+/// # async fn example(producer: weir::client::Producer) -> Result<(), weir::Error> {
+/// use weir::Outcome;
+///
+/// let delivery = producer.send(weir::Record::to("orders").value("hi")).await?;
+/// match delivery.await {
+///     Ok(stored) => println!("stored at {}", stored.offset),
+///     Err(error) if error.outcome == Outcome::NotWritten => println!("send it again: {error}"),
+///     Err(error) => println!("it may be there or not: {error}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// They are in the log.
@@ -53,6 +67,14 @@ pub struct KindRow {
 macro_rules! kinds {
     ($($(#[doc = $what:literal])+ $name:ident $reason:literal $grpc:literal $http:literal $kafka:literal $retry:ident $outcome:ident $advice:literal;)*) => {
         /// Why a request was refused or failed; the same words in every protocol.
+        ///
+        /// ```
+        /// use weir::ErrorKind;
+        ///
+        /// assert!(ErrorKind::DiskFull.is_retriable());
+        /// assert_eq!(ErrorKind::from_reason("TOPIC_NOT_FOUND"), Some(ErrorKind::TopicNotFound));
+        /// assert_eq!(ErrorKind::TopicNotFound.row().grpc, 5);
+        /// ```
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[non_exhaustive]
         pub enum ErrorKind {
@@ -144,6 +166,21 @@ impl ErrorKind {
 }
 
 /// A refused or failed request: what a person and a program need to go on.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::ErrorKind;
+///
+/// if let Err(error) = client.admin().create_topic("orders").await {
+///     match error.kind {
+///         ErrorKind::TopicExists => println!("it is there"),
+///         kind if kind.is_retriable() => println!("later, perhaps: {error}"),
+///         _ => return Err(error),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Error {
     /// What to do about it.

@@ -22,6 +22,16 @@ type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 ///
 /// Every call fails with UNAVAILABLE when the broker can't be reached and TIMED_OUT after the client's request timeout;
 /// whether a change was made is then not known.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let admin = client.admin();
+/// for topic in admin.list_topics().await? {
+///     println!("{}: {} partitions", topic.name, topic.partitions.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Admin {
     connection: Connection,
@@ -150,6 +160,14 @@ fn proto_at(at: At) -> grpc::list_offsets_partition::At {
 }
 
 /// Creates a topic; see [`Admin::create_topic`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let orders = client.admin().create_topic("orders").partitions(6).config("retention.ms", "7d").await?;
+/// println!("{} partitions", orders.partitions.len());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct CreateTopic {
     connection: Connection,
@@ -186,6 +204,13 @@ impl IntoFuture for CreateTopic {
 }
 
 /// Changes a topic; see [`Admin::update_topic`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// client.admin().update_topic("orders").set_config("retention.ms", "1d").delete_config("flush").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct UpdateTopic {
     connection: Connection,
@@ -234,6 +259,18 @@ impl IntoFuture for UpdateTopic {
 }
 
 /// Deletes a topic; see [`Admin::delete_topic`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::ErrorKind;
+///
+/// match client.admin().delete_topic("orders").await {
+///     Err(error) if error.kind == ErrorKind::TopicNotFound => println!("there was none"),
+///     deleted => deleted?,
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct DeleteTopic {
     connection: Connection,
@@ -264,6 +301,16 @@ impl IntoFuture for DeleteTopic {
 }
 
 /// Removes old records; see [`Admin::trim_topic`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// // Partition 0 up to offset 1000, all of partition 1.
+/// for trimmed in client.admin().trim_topic("orders", [(0, 1_000), (1, -1)]).await? {
+///     println!("partition {} begins at {}", trimmed.partition, trimmed.log_start_offset?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct TrimTopic {
     connection: Connection,
@@ -291,6 +338,15 @@ impl IntoFuture for TrimTopic {
 }
 
 /// Lists topics; see [`Admin::list_topics`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for topic in client.admin().list_topics().matching("shop.*").await? {
+///     println!("{}", topic.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct ListTopics {
     connection: Connection,

@@ -32,6 +32,26 @@ pub use builder::ConsumerBuilder;
 use cursor::Cursor;
 
 /// What a consumer has to tell.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use std::collections::BTreeSet;
+/// use weir::client::{Event, Start};
+///
+/// // Reads what is there at this moment, then ends.
+/// let mut consumer = client.consumer().topic("orders").start(Start::Beginning).build().await?;
+/// let mut open: BTreeSet<i32> = consumer.positions().map(|(_, partition, _)| partition).collect();
+/// while !open.is_empty() {
+///     match consumer.next_event().await {
+///         Some(Event::Record(record)) => println!("{}@{}", record.partition, record.offset),
+///         Some(Event::CaughtUp { partition, .. }) => drop(open.remove(&partition)),
+///         Some(Event::Error(error)) => return Err(error),
+///         None => break,
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Event {
     /// The next record of some partition.
@@ -54,6 +74,22 @@ pub enum Event {
 ///
 /// Records of one partition come in order, each once, whatever connections are lost meanwhile. DIVERGED, DAMAGED_RANGE,
 /// OFFSET_OUT_OF_RANGE and UNKNOWN_TOPIC_ID stop their partition and come as an error item, never as a silent gap.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::Start;
+///
+/// let mut consumer = client.consumer().topic("orders").start(Start::Beginning).build().await?;
+/// while let Some(next) = consumer.next().await {
+///     match next {
+///         Ok(record) => println!("{}@{} {:?}", record.partition, record.offset, record.value),
+///         // Its partition stands still until a seek; the others go on.
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Consumer {
     parts: Parts,
     max_bytes: i32,

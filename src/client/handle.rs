@@ -92,6 +92,19 @@ impl std::fmt::Debug for Client {
 }
 
 /// Sets a client up; made by [`Client::builder`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), weir::Error> {
+/// use std::time::Duration;
+///
+/// let client = weir::Client::builder("weir://127.0.0.1:7070")
+///     .connect_timeout(Duration::from_secs(1))
+///     .request_timeout(Duration::from_secs(10))
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is connected before connect()"]
 pub struct ClientBuilder {
     address: String,

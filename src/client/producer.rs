@@ -43,6 +43,20 @@ type HeaderRefs<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
 ///
 /// Records of one partition are stored in the order of `send`. Unless told otherwise a retry stores nothing twice and
 /// changes no order. Await [`Producer::close`] at the end: a producer that is dropped gives its unsent records up.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::Record;
+///
+/// let producer = client.producer().build().await?;
+/// let first = producer.send(Record::to("orders").key("u1").value("one")).await?;
+/// let second = producer.send(Record::to("orders").key("u1").value("two")).await?;
+/// // Both are under way; of one key, so in this order.
+/// println!("{} {}", first.await?.offset, second.await?.offset);
+/// producer.close().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Producer {
     shared: Arc<Shared>,
     task: Option<JoinHandle<()>>,
@@ -67,6 +81,21 @@ struct Queue {
 }
 
 /// What a producer did in its life.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::Record;
+///
+/// let producer = client.producer().build().await?;
+/// for n in 0..1_000 {
+///     // Who looks at the report may drop the deliveries.
+///     drop(producer.send(Record::to("orders").value(n.to_string())).await?);
+/// }
+/// let report = producer.close().await;
+/// println!("{} stored, {} failed", report.delivered, report.failed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CloseReport {
     /// Records that were acknowledged (with `Acks::None`: handed to the connection).

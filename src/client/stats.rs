@@ -3,6 +3,14 @@
 use crate::proto::grpc;
 
 /// How a broker fares at one moment.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let stats = client.admin().stats().await?;
+/// println!("{} connections, {} of {} bytes free", stats.connections, stats.disk_free_bytes, stats.disk_size_bytes);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
     /// Number of the broker that answered.
@@ -52,6 +60,15 @@ pub struct Stats {
 }
 
 /// What is wrong with a broker.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for problem in client.admin().stats().await?.problems {
+///     println!("{}: {}", if problem.is_critical { "critical" } else { "warning" }, problem.message);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     /// Whether requests fail; otherwise they may soon.
@@ -61,6 +78,16 @@ pub struct Problem {
 }
 
 /// Records and bytes since the start of the broker.
+///
+/// ```
+/// use weir::client::Stats;
+///
+/// /// Records written per second between two answers of `Admin::stats`.
+/// fn rate(before: &Stats, now: &Stats) -> f64 {
+///     let records = now.traffic.records_in - before.traffic.records_in;
+///     records as f64 * 1_000.0 / (now.uptime_ms - before.uptime_ms) as f64
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
     /// Records written.
@@ -74,6 +101,15 @@ pub struct Traffic {
 }
 
 /// One topic.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for topic in client.admin().stats().await?.topic_stats {
+///     println!("{}: {} records written, {} read", topic.name, topic.traffic.records_in, topic.traffic.records_out);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TopicStats {
     /// Its name.

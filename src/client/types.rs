@@ -8,6 +8,15 @@ use crate::base::{Error, LeaderEpoch, Offset, Timestamp, TopicId};
 use crate::record::{BatchHeader, RecordView, Records};
 
 /// When a produce is answered.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::Acks;
+///
+/// let producer = client.producer().acks(Acks::None).build().await?; // for what may be lost unseen
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Acks {
     /// Never. A delivery resolves when its batch was handed to the connection; records can be lost unseen.
@@ -20,6 +29,18 @@ pub enum Acks {
 }
 
 /// How safe an acknowledged record is.
+///
+/// ```no_run
+/// # async fn example(producer: weir::client::Producer) -> Result<(), weir::Error> {
+/// use weir::client::Durability;
+///
+/// let stored = producer.send(weir::Record::to("orders").value("hi")).await?.await?;
+/// if stored.durability != Some(Durability::Flushed) {
+///     println!("a power cut may take it back: the topic is not flush=ack");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Durability {
     /// In the operating system's memory: survives a killed broker, not a power cut.
@@ -29,6 +50,14 @@ pub enum Durability {
 }
 
 /// Whose clock a record's timestamp tells.
+///
+/// ```
+/// use weir::client::{ConsumerRecord, TimestampType};
+///
+/// fn is_broker_time(record: &ConsumerRecord) -> bool {
+///     record.timestamp_type == TimestampType::Append
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TimestampType {
     /// The producer's, or what the producer set.
@@ -38,6 +67,16 @@ pub enum TimestampType {
 }
 
 /// Where a consumer begins in a partition.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::Start;
+///
+/// let since = Start::Timestamp(1_767_268_801_000); // ms since 1970
+/// let consumer = client.consumer().topic("orders").start(since).build().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Start {
     /// At the first record that is still there.
@@ -51,6 +90,18 @@ pub enum Start {
 }
 
 /// Which offset to look up.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::At;
+///
+/// // Where partition 0 begins and ends.
+/// for listed in client.admin().list_offsets("orders", [(0, At::Start), (0, At::End)]).await? {
+///     println!("{:?}", listed?.offset);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum At {
     /// Of the first readable record.
@@ -64,6 +115,17 @@ pub enum At {
 }
 
 /// A record as it was read.
+///
+/// ```
+/// use weir::client::ConsumerRecord;
+///
+/// /// The value as text, and the first header `source`.
+/// fn read(record: &ConsumerRecord) -> (Option<&str>, Option<&[u8]>) {
+///     let text = record.value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
+///     let source = record.headers.iter().find(|(key, _)| key == "source");
+///     (text, source.and_then(|(_, value)| value.as_deref()))
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConsumerRecord {
     /// Name of its topic.
@@ -111,6 +173,15 @@ impl ConsumerRecord {
 }
 
 /// A topic with its partitions and configs.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let topic = client.admin().describe_topic("orders").await?;
+/// let bytes: i64 = topic.partitions.iter().map(|partition| partition.size_bytes).sum();
+/// println!("{}: {} partitions, {bytes} bytes", topic.name, topic.partitions.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Topic {
     /// Its name.
@@ -126,6 +197,18 @@ pub struct Topic {
 }
 
 /// State of one partition.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for partition in client.admin().describe_topic("orders").await?.partitions {
+///     match partition.error {
+///         Some(error) => println!("{} is offline: {error}", partition.partition),
+///         None => println!("{} to {}", partition.log_start_offset, partition.high_watermark),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Partition {
     /// Its number.
@@ -149,6 +232,16 @@ pub struct Partition {
 }
 
 /// A config value of a topic.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let topic = client.admin().describe_topic("orders").await?;
+/// for config in topic.configs.iter().filter(|config| config.is_set) {
+///     println!("{}={}", config.key, config.value);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigValue {
     /// The key.
@@ -160,6 +253,15 @@ pub struct ConfigValue {
 }
 
 /// A row of the catalogue of topic configs.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for key in client.admin().config_keys().await? {
+///     println!("{} ({}, default {}): {}", key.key, key.value_type, key.default_value, key.doc);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigKey {
     /// The key.
@@ -175,6 +277,14 @@ pub struct ConfigKey {
 }
 
 /// A topic before and after a change.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let updated = client.admin().update_topic("orders").partitions(12).await?;
+/// println!("{} partitions, then {}", updated.previous.partitions.len(), updated.topic.partitions.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct UpdatedTopic {
     /// As it is now (or would be, for a validation).
@@ -184,6 +294,18 @@ pub struct UpdatedTopic {
 }
 
 /// What a trim did to one partition.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for trimmed in client.admin().trim_topic("orders", [(0, 1_000)]).validate_only().await? {
+///     match trimmed.log_start_offset {
+///         Ok(offset) => println!("partition {} would begin at {offset}", trimmed.partition),
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TrimmedPartition {
     /// Its number.
@@ -193,6 +315,20 @@ pub struct TrimmedPartition {
 }
 
 /// An offset that was looked up.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::At;
+///
+/// for listed in client.admin().list_offsets("orders", [(0, At::Timestamp(1_767_268_801_000))]).await? {
+///     match listed?.offset {
+///         Some(offset) => println!("from then on: {offset}"),
+///         None => println!("nothing since then"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ListedOffset {
     /// Name of the topic.
@@ -210,6 +346,14 @@ pub struct ListedOffset {
 }
 
 /// What runs at the other end.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let cluster = client.admin().cluster().await?;
+/// println!("{} runs {} since {} ms", cluster.cluster_id, cluster.version, cluster.uptime_ms);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cluster {
     /// Identity of the cluster.
@@ -233,6 +377,15 @@ pub struct Cluster {
 }
 
 /// One broker of a cluster.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for broker in client.admin().cluster().await?.brokers {
+///     println!("{} at {}", broker.broker_id, broker.address);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Broker {
     /// Its number.
@@ -242,6 +395,16 @@ pub struct Broker {
 }
 
 /// One setting of a broker.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let settings = client.admin().cluster().await?.settings;
+/// for setting in settings.iter().filter(|setting| setting.source != "default") {
+///     println!("{}={} ({})", setting.key, setting.value, setting.source);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BrokerSetting {
     /// The key.

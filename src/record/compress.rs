@@ -34,6 +34,15 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const UNPACKED_BYTES_MIN: usize = 16 << 10;
 
 /// How the records of a batch are compressed.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::Codec;
+///
+/// let producer = client.producer().compression(Codec::Zstd).build().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Codec {
     /// As they are.

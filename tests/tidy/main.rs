@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod documents;
+mod examples;
 mod files;
 mod functions;
 mod layers;

@@ -13,6 +13,18 @@ use crate::base::limits::{FETCH_BYTES_DEFAULT, GRPC_MESSAGE_BYTES_MAX};
 use crate::base::{Error, ErrorKind, Offset};
 
 /// Sets a consumer up; made by [`crate::client::Client::consumer`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::Start;
+///
+/// let builder = client.consumer().topics(["orders", "payments"]).partitions([0, 1]);
+/// let builder = builder.start(Start::End).start_at("orders", 1, Start::Offset(42));
+/// let consumer = builder.build().await?;
+/// assert_eq!(consumer.position("orders", 1), Some(42));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "there is no consumer before build()"]
 pub struct ConsumerBuilder {
     parts: Parts,

@@ -41,6 +41,22 @@ impl Options {
 }
 
 /// Sets a producer up; made by [`crate::client::Client::producer`].
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use std::time::Duration;
+/// use weir::client::Codec;
+///
+/// let producer = client
+///     .producer()
+///     .linger(Duration::from_millis(5))
+///     .compression(Codec::Zstd)
+///     .delivery_timeout(Duration::from_secs(30))
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "there is no producer before build()"]
 pub struct ProducerBuilder {
     parts: Parts,

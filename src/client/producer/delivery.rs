@@ -62,6 +62,14 @@ impl PledgeHolder {
 }
 
 /// Where a record was stored.
+///
+/// ```no_run
+/// # async fn example(producer: weir::client::Producer) -> Result<(), weir::Error> {
+/// let stored = producer.send(weir::Record::to("orders").value("hi")).await?.await?;
+/// println!("{}[{}]@{}", stored.topic, stored.partition, stored.offset);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordMetadata {
     /// Name of the topic.
@@ -84,6 +92,22 @@ pub struct RecordMetadata {
 ///
 /// Errors: TIMED_OUT after the delivery timeout, its source the [`Error`] that the last attempt failed with; whatever the broker refused the record with. `Error::outcome` says
 /// whether the record is in the log.
+///
+/// ```no_run
+/// # async fn example(producer: weir::client::Producer) -> Result<(), weir::Error> {
+/// use weir::Record;
+///
+/// // Sent without waiting for each other, so that they share batches and syncs.
+/// let mut deliveries = Vec::new();
+/// for n in 0..100 {
+///     deliveries.push(producer.send(Record::to("orders").value(n.to_string())).await?);
+/// }
+/// for delivery in deliveries {
+///     println!("{}", delivery.await?.offset);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a delivery tells whether the record was stored; await it, or flush and look at close()"]
 pub struct Delivery {

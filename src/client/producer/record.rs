@@ -10,6 +10,13 @@ use crate::base::Timestamp;
 const OVERHEAD_BYTES: usize = 64;
 
 /// A record to be sent.
+///
+/// ```
+/// use weir::Record;
+///
+/// let record = Record::to("orders").key("u1").value("{}").header("source", "web").timestamp(1_767_268_801_000);
+/// assert_eq!(record.partition, None, "the key chooses");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
     /// The topic.
