@@ -10,6 +10,7 @@ mod examples;
 mod files;
 mod functions;
 mod layers;
+mod links;
 mod names;
 mod sizes;
 mod source;
