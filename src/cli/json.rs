@@ -145,24 +145,29 @@ pub fn read_line(line: &[u8]) -> Result<InputRecord, String> {
     if line.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err("not a JSON object: a line begins with {".to_owned());
     }
-    let line: LineIn = serde_json::from_slice(line).map_err(|error| in_words(&error))?;
+    let line: LineIn = serde_json::from_slice(line).map_err(|error| in_words(line, &error))?;
     if let Some(partition) = line.partition.filter(|partition| *partition < 0) {
-        return Err(format!("partition {partition} is negative"));
+        return Err(format!(
+            "the field 'partition' is {partition}: give a partition of the topic, from 0, or leave it out"
+        ));
     }
     if let Some(timestamp) = line.timestamp.filter(|timestamp| *timestamp < 0) {
-        return Err(format!("timestamp {timestamp} is negative"));
+        return Err(format!(
+            "the field 'timestamp' is {timestamp}: give ms since 1970, null for none, or leave it out"
+        ));
     }
     Ok(InputRecord {
         partition: line.partition,
         timestamp: line.timestamp,
         key: decode("key", line.key, line.key_encoding.as_deref())?,
         value: decode("value", line.value, line.value_encoding.as_deref())?,
-        headers: line.headers.unwrap_or_default().into_iter().map(header_in).collect::<Result<_, _>>()?,
+        headers: (0..).zip(line.headers.unwrap_or_default()).map(header_in).collect::<Result<_, _>>()?,
     })
 }
 
-fn header_in(header: HeaderIn) -> Result<Header, String> {
-    let value = decode("header value", header.value, header.value_encoding.as_deref())?;
+fn header_in((index, header): (usize, HeaderIn)) -> Result<Header, String> {
+    let field = format!("headers[{index}].value");
+    let value = decode(&field, header.value, header.value_encoding.as_deref())?;
     Ok((header.key, value))
 }
 
@@ -172,22 +177,33 @@ fn decode(field: &str, text: Option<String>, encoding: Option<&str>) -> Result<O
         (Some(text), None) => Ok(Some(Bytes::from(text))),
         (Some(text), Some(BASE64_WORD)) => match BASE64.decode(&text) {
             Ok(bytes) => Ok(Some(Bytes::from(bytes))),
-            Err(error) => Err(format!("the {field} is not base64: {error}")),
+            Err(error) => Err(format!("the field '{field}' is not base64: {error}")),
         },
         (_, Some(other)) => {
-            Err(format!("the {field} has the unknown encoding '{other}'; only base64 is known"))
+            Err(format!("the field '{field}' has the unknown encoding '{other}'; only base64 is known"))
         }
     }
 }
 
-/// The parser's words; its line number is always 1 and would contradict the line that the caller names.
-fn in_words(error: &serde_json::Error) -> String {
+/// The parser's words and the field that they are about. Its line number is always 1 and would contradict the line that the
+/// caller names. Cost: reads the line again.
+fn in_words(line: &[u8], error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    if error.is_data() {
-        return format!("{text} (column {})", error.column());
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    let column = error.column();
+    if !error.is_data() {
+        return format!("not a JSON object: {text} (column {column})");
     }
-    format!("not a JSON object: {text} (column {})", error.column())
+    // Words about a field of the line itself that is missing, unknown or there twice name it already.
+    let field = field_of(line).filter(|field| field != "." && !text.contains(&format!("`{field}`")));
+    let field = field.map_or_else(String::new, |field| format!("the field '{field}': "));
+    format!("{field}{text} (column {column}); weir consume -J prints lines of the form that is read")
+}
+
+/// Which field can't be read, such as `headers[0].value`; `.` for the line itself.
+fn field_of(line: &[u8]) -> Option<String> {
+    let mut reader = serde_json::Deserializer::from_slice(line);
+    serde_path_to_error::deserialize::<_, LineIn>(&mut reader).err().map(|error| error.path().to_string())
 }
 
 #[cfg(test)]
@@ -265,20 +281,38 @@ mod tests {
             ("{\"value\":\"x\"} {}", "trailing characters"),
             ("{}", "missing field `value`"),
             ("{\"vlaue\":\"x\"}", "unknown field `vlaue`"),
-            ("{\"value\":{\"n\":1}}", "invalid type: map, expected a string"),
-            ("{\"value\":1}", "expected a string"),
+            ("{\"value\":{\"n\":1}}", "the field 'value': invalid type: map, expected a string"),
+            ("{\"value\":1}", "the field 'value': invalid type: integer `1`, expected a string (column 10)"),
+            ("{\"value\":\"\",\"key\":[]}", "the field 'key': invalid type: sequence"),
+            ("{\"value\":\"x\",\"offset\":\"1\"}", "the field 'offset': invalid type: string"),
             ("{\"value\":\"a\",\"value\":\"b\"}", "duplicate field `value`"),
-            ("{\"value\":\"x\",\"partition\":-1}", "partition -1 is negative"),
-            ("{\"value\":\"x\",\"partition\":3000000000}", "expected i32"),
-            ("{\"value\":\"x\",\"timestamp\":-5}", "timestamp -5 is negative"),
-            ("{\"value\":\"x\",\"value_encoding\":\"hex\"}", "unknown encoding 'hex'"),
-            ("{\"value\":\"?\",\"value_encoding\":\"base64\"}", "the value is not base64"),
-            ("{\"value\":\"x\",\"headers\":[{\"key\":\"a\"}]}", "missing field `value`"),
+            ("{\"value\":\"x\",\"partition\":-1}", "the field 'partition' is -1: give"),
+            (
+                "{\"value\":\"x\",\"partition\":3000000000}",
+                "the field 'partition': invalid value: integer `3000000000`, expected i32",
+            ),
+            ("{\"value\":\"x\",\"timestamp\":-5}", "the field 'timestamp' is -5: give"),
+            (
+                "{\"value\":\"x\",\"value_encoding\":\"hex\"}",
+                "the field 'value' has the unknown encoding 'hex'",
+            ),
+            ("{\"value\":\"?\",\"value_encoding\":\"base64\"}", "the field 'value' is not base64"),
+            (
+                "{\"value\":\"x\",\"headers\":[{\"key\":\"a\"}]}",
+                "the field 'headers[0]': missing field `value`",
+            ),
+            (
+                "{\"value\":\"x\",\"headers\":[{\"key\":\"a\",\"value\":\"\"},{\"key\":1,\"value\":\"\"}]}",
+                "the field 'headers[1].key': invalid type: integer `1`",
+            ),
             (
                 "{\"value\":\"x\",\"headers\":[{\"key\":\"a\",\"value\":\"?\",\"value_encoding\":\"base64\"}]}",
-                "the header value",
+                "the field 'headers[0].value' is not base64",
             ),
-            ("{\"value\":\"x\",\"headers\":{\"a\":\"b\"}}", "expected a sequence"),
+            (
+                "{\"value\":\"x\",\"headers\":{\"a\":\"b\"}}",
+                "the field 'headers': invalid type: map, expected a sequence",
+            ),
         ] {
             let error = read_line(line.as_bytes()).expect_err(line);
             assert!(error.contains(words), "{line}: {error}");
