@@ -18,8 +18,10 @@ use jiff::tz::TimeZone;
 use crate::base::time::parse_ms;
 use crate::base::{Offset, Timestamp};
 
+mod wrong;
+
 /// The forms, as an error lists them.
-pub const FORMS: &str = "start, end, N, -N (end minus N), +N (start plus N), A:B (from A up to B), @TIME, @TIME:TIME; \
+const FORMS: &str = "start, end, N, -N (end minus N), +N (start plus N), A:B (from A up to B), @TIME, @TIME:TIME\n  \
     TIME is ms since 1970, 2026-01-15, 2026-01-15T10:00:00Z, now, or -1h";
 
 /// One place in every partition.
@@ -82,39 +84,31 @@ impl Place {
 
 /// Reads one place. `now_ms` is what relative times count from.
 ///
-/// Errors: a sentence that lists the forms.
+/// Errors: a sentence that names the word, says what is wrong with it and lists the forms.
 pub fn parse_place(text: &str, now_ms: Timestamp) -> Result<Place, String> {
-    place(text, now_ms).ok_or_else(|| unknown(text))
+    place(text, now_ms).ok_or_else(|| wrong::not_a_place(text, now_ms))
 }
 
 /// Reads what `-o` was given: one span, or kcat's pair `s@T` and `e@T`.
 ///
-/// Errors: a sentence that lists the forms, or names what does not fit together.
+/// Errors: a sentence that names the words, says what is wrong with them and what would be right.
 pub fn parse_span(words: &[String], now_ms: Timestamp) -> Result<Span, String> {
-    match words {
-        [] => Ok(Span { from: Place::End, to: None }),
-        [word] => span(word, now_ms).ok_or_else(|| unknown(word)).and_then(forward),
-        [first, second] => pair(first, second, now_ms).and_then(forward),
-        _ => Err("more than two -o: give one offset, or s@TIME and e@TIME".to_owned()),
-    }
+    let found = match words {
+        [] => Span { from: Place::End, to: None },
+        [word] => span(word, now_ms).ok_or_else(|| wrong::not_an_offset(word, now_ms))?,
+        [first, second] => pair(first, second, now_ms)?,
+        _ => return Err(wrong::too_many(words)),
+    };
+    if is_backward(found) { Err(wrong::backward(words)) } else { Ok(found) }
 }
 
-fn unknown(text: &str) -> String {
-    format!("'{text}' is not an offset; the forms are: {FORMS}")
-}
-
-/// Refuses a span whose end lies before its beginning, as far as that can be seen without a partition.
-fn forward(span: Span) -> Result<Span, String> {
-    let backward = match (span.from, span.to) {
+/// Whether a span ends before it begins, as far as that can be seen without a partition.
+fn is_backward(span: Span) -> bool {
+    match (span.from, span.to) {
         (Place::At(from), Some(Place::At(to))) | (Place::Time(from), Some(Place::Time(to))) => from > to,
         (Place::AfterStart(from), Some(Place::AfterStart(to))) => from > to,
         (Place::BeforeEnd(from), Some(Place::BeforeEnd(to))) => from < to,
         _ => false,
-    };
-    if backward {
-        Err("the range ends before it begins; write the earlier place first".to_owned())
-    } else {
-        Ok(span)
     }
 }
 
@@ -123,11 +117,11 @@ fn pair(first: &str, second: &str, now_ms: Timestamp) -> Result<Span, String> {
         (Some(from), Some(to)) => (from, to),
         _ => match (second.strip_prefix("s@"), first.strip_prefix("e@")) {
             (Some(from), Some(to)) => (from, to),
-            _ => return Err("two -o go together only as s@TIME and e@TIME; otherwise write A:B".to_owned()),
+            _ => return Err(wrong::no_pair(first, second)),
         },
     };
-    let from = time(from, now_ms).ok_or_else(|| unknown(first))?;
-    let to = time(to, now_ms).ok_or_else(|| unknown(second))?;
+    let from = time(from, now_ms).ok_or_else(|| wrong::not_an_offset(first, now_ms))?;
+    let to = time(to, now_ms).ok_or_else(|| wrong::not_an_offset(second, now_ms))?;
     Ok(Span { from: Place::Time(from), to: Some(Place::Time(to)) })
 }
 
@@ -291,43 +285,54 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_list_the_forms() {
-        for text in [
-            "",
-            "strat",
-            "begin",
-            "12x",
-            "--5",
-            "+-5",
-            "-+5",
-            "1.5",
-            ":",
-            "::",
-            "@",
-            "@yesterday",
-            "@-5",
-            "@+1h",
-            "@-1",
-            "s@",
-            "e@x",
-            "3:x",
-            "x:3",
-            "99999999999999999999",
-            "end+1",
-            "start-1",
-            "committed",
-            "@99999999999999999999",
-            "5::7",
+    fn unknown_words_are_quoted_with_the_reason_and_the_forms() {
+        for (text, why) in [
+            ("", "it is empty"),
+            ("strat", "did you mean 'start'?"),
+            ("begining", "did you mean 'beginning'?"),
+            ("tomorrow", "it is no number, no time and no word of the grammar"),
+            ("12x", "it is no number"),
+            ("--5", "it is no number"),
+            ("+-5", "it is no number"),
+            ("-+5", "it is no number"),
+            ("1.5", "it is no number"),
+            ("99999999999999999999", "is greater than the greatest offset, 9223372036854775807"),
+            ("-99999999999999999999", "is greater than the greatest offset"),
+            ("end+1", "there is nothing behind the end"),
+            ("start-1", "there is nothing before the start"),
+            ("committed", "consumer groups, which this version does not have"),
+            (":", "nothing stands beside the colon"),
+            ("::", "it is no number"),
+            ("3:x", "'x': it is no number"),
+            ("x:3", "'x': it is no number"),
+            ("3:edn", "'edn': did you mean 'end'?"),
+            ("5::7", "':7': it is no number"),
+            ("@", "no time stands behind the @"),
+            ("@yesterday", "'yesterday' is no time"),
+            ("@2026-13-01", "'2026-13-01' is no time"),
+            ("@-5", "'-5' has no unit: write -5s, -5m, -5h or -5d"),
+            ("@-1h:-5", "'-5' has no unit"),
+            ("@-1h:soon", "'soon' is no time"),
+            ("@+1h", "'+1h' is to come"),
+            ("@99999999999999999999", "is more than ms since 1970 can be"),
+            ("s@", "no time stands behind the @"),
+            ("e@x", "'x' is no time"),
         ] {
             let error = one(text).expect_err(text);
-            assert!(error.contains("the forms are: start, end"), "{text}: {error}");
+            let begins = format!("'{text}' is not an offset: ");
+            assert!(error.starts_with(&begins) && error.contains(why), "{text}: {error}");
+            assert!(error.contains("\n  the forms are: start, end"), "{text}: {error}");
         }
+        let range = parse_place("3:9", NOW).expect_err("two places");
+        assert!(range.starts_with("'3:9' is a range, and one place is wanted"), "{range}");
+        assert!(parse_place("strat", NOW).expect_err("none").contains("did you mean 'start'?"));
     }
 
     #[test]
     fn ranges_that_run_backward_are_refused() {
         for text in ["9:3", "@now:@-1h", "-3:-10", "+4:+2", "@2000:1000"] {
-            assert!(one(text).expect_err(text).contains("before it begins"), "{text}");
+            let error = one(text).expect_err(text);
+            assert!(error.starts_with(&format!("'{text}' ends before it begins; write")), "{error}");
         }
         assert!(one("5:5").is_ok(), "an empty range is a range");
     }
@@ -338,9 +343,16 @@ mod tests {
         let expected = Ok(range(Place::Time(5), Place::Time(9)));
         assert_eq!(words("s@5", "e@9"), expected);
         assert_eq!(words("e@9", "s@5"), expected);
-        assert!(words("s@5", "s@9").is_err());
-        assert!(words("start", "end").is_err());
-        assert!(parse_span(&["1".to_owned(), "2".to_owned(), "3".to_owned()], NOW).is_err());
+        let error = words("s@9", "e@5").expect_err("backward");
+        assert!(error.starts_with("'s@9 -o e@5' ends before it begins"), "{error}");
+        for (first, second) in [("s@5", "s@9"), ("start", "end"), ("s@5", "9")] {
+            let error = words(first, second).expect_err("no pair");
+            assert!(error.starts_with(&format!("'{first}' and '{second}' do not go together")), "{error}");
+        }
+        let three = ["1", "2", "3"].map(str::to_owned);
+        assert!(
+            parse_span(&three, NOW).expect_err("three").starts_with("3 words, '1' '2' '3', are too many")
+        );
         assert_eq!(parse_span(&[], NOW), Ok(from(Place::End)));
     }
 

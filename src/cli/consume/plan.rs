@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::ConsumeArgs;
 use super::goal::Reach;
 use crate::base::{Error, ErrorKind, Offset};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, no_partition};
 use crate::cli::offset::{Bounds, Place, Span, parse_span};
 use crate::client::{Admin, At, Topic};
 
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 
 /// What the arguments ask for.
 ///
-/// Errors: usage, listing the forms.
+/// Errors: usage, with the words, the reason and the forms.
 pub(super) fn span(args: &ConsumeArgs, now_ms: i64) -> Result<Span, Failure> {
     if let Some(count) = args.tail {
         return Ok(Span { from: Place::BeforeEnd(count), to: None });
@@ -60,11 +60,9 @@ async fn add(
     plan: &mut Plan,
 ) -> Result<(), Failure> {
     let name: Arc<str> = topic.name.as_str().into();
-    let last = topic.partitions.len().saturating_sub(1);
-    for wrong in args.partitions.iter().filter(|partition| **partition as usize > last) {
-        let message = format!("topic '{name}' has no partition {wrong}; its partitions are 0 to {last}");
-        plan.errors.push(Error::new(ErrorKind::PartitionNotFound, message));
-    }
+    let count = topic.partitions.len();
+    let wrong = args.partitions.iter().filter(|partition| **partition as usize >= count);
+    plan.errors.extend(wrong.map(|partition| no_partition(&name, *partition, count)));
     let mut online = Vec::new();
     for partition in topic.partitions {
         let is_chosen = args.partitions.is_empty() || args.partitions.contains(&partition.partition);
@@ -204,6 +202,8 @@ mod tests {
         assert_eq!(span_of("weir consume t --tail 5").expect("fine").from, Place::BeforeEnd(5));
         let failure = span_of("weir consume t -o strat").expect_err("a typing mistake");
         assert_eq!(failure.exit, crate::cli::exit::Exit::Usage);
-        assert!(failure.message.starts_with("-o: 'strat' is not an offset; the forms are"));
+        assert!(
+            failure.message.starts_with("-o: 'strat' is not an offset: did you mean 'start'?\n  the forms")
+        );
     }
 }

@@ -76,15 +76,48 @@ fn every_form_begins_and_ends_where_it_says() {
 }
 
 #[test]
-fn a_wrong_word_is_a_usage_error_that_lists_the_forms() {
+fn a_wrong_word_is_a_usage_error_that_quotes_it_and_lists_the_forms() {
     let served = Served::start();
-    for word in ["strat", "12x", "1.5", "@yesterday", "@-5", "committed", "x:3", "end+1", ""] {
+    for word in [
+        "strat",
+        "12x",
+        "1.5",
+        "@yesterday",
+        "@-5",
+        "@",
+        "s@",
+        "e@x",
+        "committed",
+        "x:3",
+        "3:x",
+        ":",
+        "end+1",
+        "start-1",
+        "99999999999999999999",
+        "",
+    ] {
         let ran = read(&served, &[word]);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "-o {word}: {}", ran.err);
+        assert!(ran.err.starts_with(&format!("error: -o: '{word}' is not an offset: ")), "{}", ran.err);
         assert!(ran.err.contains("the forms are: start, end"), "-o {word}: {}", ran.err);
     }
-    for words in [&["9:3"][..], &["start", "end"], &["s@1", "e@2", "s@3"]] {
-        assert_eq!(read(&served, words).code, 2, "-o {words:?}");
+    for (words, begins) in [
+        (&["5:3"][..], "'5:3' ends before it begins; write the earlier place first"),
+        (&["@-1h:@-2h"], "'@-1h:@-2h' ends before it begins"),
+        (&["s@2", "e@1"], "'s@2 -o e@1' ends before it begins"),
+        (&["start", "end"], "'start' and 'end' do not go together: two -o are s@TIME and e@TIME"),
+        (&["s@1", "e@2", "s@3"], "3 words, 's@1' 'e@2' 's@3', are too many: give one"),
+    ] {
+        let ran = read(&served, words);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "-o {words:?}: {}", ran.err);
+        assert!(ran.err.starts_with(&format!("error: -o: {begins}")), "-o {words:?}: {}", ran.err);
+    }
+    for (word, begins) in
+        [("3:9", "'3:9' is a range"), ("strat", "'strat' is not an offset: did you mean 'start'?")]
+    {
+        let ran = served.run(&["topic", "trim", "t", "--to", word]);
+        assert_eq!(ran.code, 2, "--to {word}: {}", ran.err);
+        assert!(ran.err.contains(begins), "--to {word}: {}", ran.err);
     }
 }
 
