@@ -86,6 +86,13 @@ impl From<Error> for Failure {
     }
 }
 
+/// A partition that a topic of `count` partitions does not have. Only the broker knows them: no usage error.
+pub fn no_partition(topic: &str, partition: i32, count: usize) -> Error {
+    let last = count.saturating_sub(1);
+    let message = format!("topic '{topic}' has no partition {partition}; its partitions are 0 to {last}");
+    Error::new(ErrorKind::PartitionNotFound, message)
+}
+
 /// Why an error came: time that ran out has a cause where the broker answered before.
 pub fn reason(error: &Error) -> &Error {
     match &error.source {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::args::ProduceArgs;
 use super::input::Line;
+use crate::base::Error;
+use crate::cli::exit::no_partition;
 use crate::cli::format::{InputFormat, unescape};
 use crate::cli::json::{InputRecord, read_line};
 use crate::client::Record;
@@ -49,7 +51,7 @@ impl Parser {
             ),
             (None, None) => Form::Value,
         };
-        let parser = Self {
+        Ok(Self {
             topic: args.topic.as_str().into(),
             partition_count,
             partition: args.partition,
@@ -61,11 +63,12 @@ impl Parser {
             key: args.key.clone().map(Bytes::from),
             empty_is_null: args.null,
             form,
-        };
-        if let Some(partition) = args.partition {
-            parser.check(partition).map_err(|error| format!("-p: {error}"))?;
-        }
-        Ok(parser)
+        })
+    }
+
+    /// Errors: `-p` names a partition that the topic does not have.
+    pub(super) fn check_chosen(&self) -> Result<(), Error> {
+        self.partition.map_or(Ok(()), |partition| self.check(partition))
     }
 
     /// The record of a line; none for a blank line among JSON lines. Errors: the line's number and what is wrong.
@@ -105,7 +108,7 @@ impl Parser {
 
     fn fill(&self, record: &mut Record, read: InputRecord, advice: &str) -> Result<(), String> {
         if let Some(partition) = read.partition {
-            self.check(partition).map_err(|error| format!("{error}{advice}"))?;
+            self.check(partition).map_err(|error| format!("{}{advice}", error.message))?;
             record.partition = Some(partition);
         }
         record.timestamp = read.timestamp;
@@ -115,12 +118,11 @@ impl Parser {
         Ok(())
     }
 
-    fn check(&self, partition: i32) -> Result<(), String> {
-        if partition < self.partition_count {
-            return Ok(());
+    fn check(&self, partition: i32) -> Result<(), Error> {
+        match partition < self.partition_count {
+            true => Ok(()),
+            false => Err(no_partition(&self.topic, partition, self.partition_count.unsigned_abs() as usize)),
         }
-        let last = self.partition_count - 1;
-        Err(format!("topic '{}' has no partition {partition}; its partitions are 0 to {last}", self.topic))
     }
 
     fn no_separator(&self, line: &Line, separator: &[u8]) -> String {
@@ -158,6 +160,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::base::ErrorKind;
     use crate::cli::args::{Cli, Command};
 
     fn parser(arguments: &[&str]) -> Result<Parser, String> {
@@ -239,8 +242,8 @@ mod tests {
         assert!(record(&["-J"], r#"{"partition":3,"value":"x"}"#).expect_err("x").contains("--repartition"));
         assert!(record(&["-J", "--repartition"], r#"{"partition":3,"value":"x"}"#).is_ok());
         assert!(record(&["-J"], "nonsense").expect_err("no JSON").starts_with("line 7: not a JSON object"));
-        assert!(
-            parser(&["-p", "3"]).expect_err("out of range").starts_with("-p: topic 't' has no partition 3")
-        );
+        let error = parser(&["-p", "3"]).expect("parses").check_chosen().expect_err("out of range");
+        assert_eq!(error.kind, ErrorKind::PartitionNotFound);
+        assert!(parser(&["-p", "2"]).expect("parses").check_chosen().is_ok());
     }
 }

@@ -61,6 +61,8 @@ async fn begin<'a>(context: &'a Context, args: &'a ProduceArgs) -> Result<(Work<
         .map_err(|error| missing_topic(error, &args.topic))?;
     let parser =
         Parser::new(args, context.global.json, topic.partitions.len() as i32).map_err(Failure::usage)?;
+    // Only the broker knows the partitions: no usage error.
+    parser.check_chosen()?;
     let source = Source::open(context, args)?;
     let producer = producer(context, args, &client).await?;
     let flights = Flights::new(context, echo);

@@ -7,7 +7,7 @@ use super::run::report;
 use super::show::error_json;
 use crate::base::{Error, Offset};
 use crate::cli::context::Context;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, no_partition};
 use crate::cli::offset::{Bounds, Place, parse_place};
 use crate::cli::output::{Cell, Column, Form, Table, form, print, print_document};
 use crate::client::{Admin, At, Partition, Topic};
@@ -71,10 +71,7 @@ async fn plan(admin: &Admin, topic: &Topic, chosen: &[i32], place: Place) -> Res
 
 fn select<'a>(topic: &'a Topic, chosen: &[i32]) -> Result<Vec<&'a Partition>, Failure> {
     if let Some(wrong) = chosen.iter().find(|chosen| **chosen as usize >= topic.partitions.len()) {
-        let last = topic.partitions.len() - 1;
-        let message =
-            format!("topic '{}' has no partition {wrong}; its partitions are 0 to {last}", topic.name);
-        return Err(Failure::failed(format!("{message}   [PARTITION_NOT_FOUND]")));
+        return Err(no_partition(&topic.name, *wrong, topic.partitions.len()).into());
     }
     let is_chosen = |partition: &&Partition| chosen.is_empty() || chosen.contains(&partition.partition);
     Ok(topic.partitions.iter().filter(is_chosen).collect())
