@@ -2,6 +2,7 @@
 
 mod about;
 mod consume;
+mod ends;
 mod examples;
 mod offsets;
 mod produce;

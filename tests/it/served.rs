@@ -34,7 +34,11 @@ pub(crate) struct Ran {
 impl Served {
     /// Starts a broker.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// Starts a broker on what `weir-data` in the folder holds.
+    pub(crate) fn start_in(folder: tempfile::TempDir) -> Self {
         std::os::unix::fs::symlink(Path::new(ROOT).join("data"), folder.path().join("data")).unwrap();
         let mut process = command(WEIR, folder.path())
             .args(["serve", "-J", "--data-dir", "weir-data", "--listen", "127.0.0.1:0"])
