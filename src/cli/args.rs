@@ -51,7 +51,7 @@ pub enum Command {
     /// Read records
     #[command(visible_alias = "c")]
     Consume(ConsumeArgs),
-    /// Look at stored logs, without a broker
+    /// Look at stored logs: files, or the segments of a broker
     Log(LogArgs),
     /// Show how the broker fares, and check its health
     Cluster(ClusterArgs),

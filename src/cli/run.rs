@@ -52,6 +52,7 @@ fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
         Command::Cluster(args) => runtime.block_on(until_interrupted(cluster::run(&context, &args))),
         Command::Top(args) => runtime.block_on(until_interrupted(top::run(&context, &args))),
+        Command::Log(args) => runtime.block_on(until_interrupted(log::run_remote(&context, &args))),
         _ => unreachable!("the others were run alone"),
     };
     // WHY: a thread may still wait for a line of stdin; nobody wants that line any more.
@@ -64,6 +65,7 @@ fn run_alone(cli: &Cli) -> Option<Result<Exit, Failure>> {
     let global = &cli.global;
     Some(match &cli.command {
         Command::Serve(args) => serve::run(global, args),
+        Command::Log(args) if log::is_remote(args) => return None,
         Command::Log(args) => start_log(global).and_then(|()| log::run(&Context::new(global.clone()), args)),
         Command::Context(args) => contexts::run(global, args),
         Command::Completions(args) => completions::run(args),

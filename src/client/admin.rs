@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::convert::{read_cluster, read_config_key, read_listed_offset, read_topic, read_trimmed};
 use super::fault::malformed;
 use super::metadata::Metadata;
+use super::segments::ListSegments;
 use super::stats::{Stats, read_stats};
 use super::types::{At, Cluster, ConfigKey, ListedOffset, Topic, TrimmedPartition, UpdatedTopic};
 use crate::base::{Error, Offset};
@@ -16,7 +17,7 @@ use crate::proto::grpc;
 const PAGE_TOPICS: i32 = 1_000;
 
 /// The future of a request.
-type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+pub(super) type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 /// Administers topics. Cheap to clone. No call is tried again by itself.
 ///
@@ -105,6 +106,13 @@ impl Admin {
         places: impl IntoIterator<Item = (i32, At)>,
     ) -> Result<Vec<Result<ListedOffset, Error>>, Error> {
         list_offsets(&self.connection, topic, None, places).await
+    }
+
+    /// The segments of every partition of a topic, as the broker that holds them tells.
+    ///
+    /// Errors: TOPIC_NOT_FOUND; what is wrong with one partition is in its entry.
+    pub fn list_segments(&self, topic: impl Into<String>) -> ListSegments {
+        ListSegments::new(self.connection.clone(), topic.into())
     }
 
     /// The catalogue of topic configs.

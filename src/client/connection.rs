@@ -19,6 +19,7 @@ use crate::env::Clock;
 use crate::proto::grpc::cluster_service_client::ClusterServiceClient;
 use crate::proto::grpc::consumer_service_client::ConsumerServiceClient;
 use crate::proto::grpc::producer_service_client::ProducerServiceClient;
+use crate::proto::grpc::storage_service_client::StorageServiceClient;
 use crate::proto::grpc::topic_service_client::TopicServiceClient;
 use crate::proto::grpc::*;
 
@@ -101,6 +102,7 @@ impl Connection {
         consumers: ConsumerServiceClient;
         topics: TopicServiceClient;
         clusters: ClusterServiceClient;
+        storage: StorageServiceClient;
     }
 
     unary! {
@@ -116,6 +118,7 @@ impl Connection {
         get_cluster: clusters(GetClusterRequest) -> GetClusterResponse;
         get_metadata: clusters(GetMetadataRequest) -> GetMetadataResponse;
         get_stats: clusters(GetStatsRequest) -> GetStatsResponse;
+        list_segments: storage(ListSegmentsRequest) -> ListSegmentsResponse;
     }
 
     /// Opens a stream of produce requests; its responses come in any order but that of a partition.

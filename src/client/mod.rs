@@ -41,6 +41,7 @@ mod metadata;
 mod partitioner;
 mod producer;
 mod retry;
+mod segments;
 mod stats;
 mod types;
 
@@ -49,6 +50,7 @@ pub use admin::{Admin, CreateTopic, DeleteTopic, ListTopics, TrimTopic, UpdateTo
 pub use consumer::{Consumer, ConsumerBuilder, Event};
 pub use handle::{Client, ClientBuilder};
 pub use producer::{CloseReport, Delivery, Producer, ProducerBuilder, Record, RecordMetadata};
+pub use segments::{ListSegments, PartitionSegments, Segment, SegmentState};
 pub use stats::{Problem, Stats, TopicStats, Traffic};
 pub use types::{
     Acks, At, Broker, BrokerSetting, Cluster, ConfigKey, ConfigValue, ConsumerRecord, Durability,

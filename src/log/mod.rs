@@ -33,6 +33,7 @@ pub use inbox::{Appended, Ticket};
 pub use marks::{LogOffsets, MarkWait};
 pub use partition_log::{LogSize, LogSpec, PartitionLog};
 pub use read::{FoundOffset, LogSlice, Wait};
+pub use segment::{SegmentFacts, SegmentState, SegmentTimes};
 pub use store::{LogStore, StoreOptions};
 
 #[cfg(test)]

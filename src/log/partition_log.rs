@@ -18,12 +18,13 @@ use super::flush::unsynced::Unsynced;
 use super::idle::Idleness;
 use super::inbox::{Inbox, Ticket};
 use super::marks::{LogOffsets, MarkWait, Marks};
-use super::segment::Segment;
+use super::segment::{Segment, SegmentFacts};
 use super::shared::Shared;
 use crate::base::budget::Debit;
 use crate::base::{LeaderEpoch, Offset, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
 use crate::env::DiskError;
+use crate::env::disk::DiskResult;
 use crate::record::ValidBatch;
 
 /// What a log needs to be opened.
@@ -204,6 +205,30 @@ impl PartitionLog {
         let segments = self.segments.load();
         let size_bytes = segments.iter().map(|segment| segment.len()).sum();
         LogSize { segment_count: segments.len(), size_bytes }
+    }
+
+    /// Facts of at most `max` segments, from the first one that begins at or after `from`, by offset.
+    ///
+    /// Cost: two short reads for each sealed segment that nobody uses. Blocks: it waits for whoever appends, once, and writes what
+    /// came meanwhile. Errors: the log is closed or offline; the disk.
+    pub fn segment_facts(self: &Arc<Self>, from: Offset, max: usize) -> Result<Vec<SegmentFacts>, ReadError> {
+        match self.offline_reason() {
+            _ if self.is_closed() => return Err(ReadError::Closed),
+            Some(reason) => return Err(ReadError::Offline(reason)),
+            None => {}
+        }
+        let writer = self.writer.lock();
+        let segments = self.segments.load_full();
+        let active = SegmentFacts::of_active(writer.active.base_offset(), &writer.tally);
+        drop(writer);
+        // Appends that came meanwhile found the log taken.
+        self.drain();
+        let asked = segments.iter().filter(|segment| segment.base_offset() >= from).take(max);
+        let facts = |segment: &Arc<Segment>| match segment.base_offset() == active.base_offset {
+            true => Ok(active),
+            false => segment.facts(),
+        };
+        Ok(asked.map(facts).collect::<DiskResult<_>>()?)
     }
 
     /// Why the log is offline, if it is.

@@ -67,6 +67,8 @@ words! {
         TrimTopic "TrimTopic",
         /// Lists config keys.
         ListConfigKeys "ListConfigKeys",
+        /// Lists segments.
+        ListSegments "ListSegments",
         /// Tells what runs here.
         GetCluster "GetCluster",
         /// Tells how to route.

@@ -11,7 +11,7 @@ use crate::base::{
 };
 use crate::config::TopicConfig;
 use crate::log::{
-    FoundOffset, LogOffsets, LogSize, LogSlice, MarkWait, PartitionLog, ReadError, Ticket, Wait,
+    FoundOffset, LogOffsets, LogSize, LogSlice, MarkWait, PartitionLog, ReadError, SegmentFacts, Ticket, Wait,
 };
 use crate::metrics::TopicCounters;
 use crate::record::ValidBatch;
@@ -120,6 +120,11 @@ impl Partition {
     /// Segments and bytes on disk.
     pub fn size(&self) -> LogSize {
         self.log.size()
+    }
+
+    /// Facts of at most `max` segments, from the first one that begins at or after `from`. May block.
+    pub fn segment_facts(&self, from: Offset, max: usize) -> Result<Vec<SegmentFacts>, ReadError> {
+        self.log.segment_facts(from, max)
     }
 
     /// Why it takes no appends any more, if so.

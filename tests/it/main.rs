@@ -17,6 +17,7 @@ mod pages;
 mod process;
 mod reference;
 mod round_trip;
+mod segments;
 mod served;
 mod stop;
 mod surroundings;

@@ -17,6 +17,7 @@ pub mod reply_body;
 pub mod request_body;
 pub mod server;
 pub mod status;
+pub mod storage;
 pub mod topics;
 
 pub use server::serve;

@@ -26,6 +26,7 @@ use super::produce::Producing;
 use super::reply_body::watched;
 use super::request_body::RequestBody;
 use super::status::complete_reply;
+use super::storage::Storage;
 use super::topics::Topics;
 use crate::api::arrival::Arrived;
 use crate::api::connection::Connection;
@@ -39,15 +40,17 @@ use crate::proto::grpc::DESCRIPTORS;
 use crate::proto::grpc::cluster_service_server::ClusterServiceServer;
 use crate::proto::grpc::consumer_service_server::ConsumerServiceServer;
 use crate::proto::grpc::producer_service_server::ProducerServiceServer;
+use crate::proto::grpc::storage_service_server::StorageServiceServer;
 use crate::proto::grpc::topic_service_server::TopicServiceServer;
 
 /// Names under which health is told; empty stands for the whole broker.
-const HEALTH_NAMES: [&str; 5] = [
+const HEALTH_NAMES: [&str; 6] = [
     "",
     <ProducerServiceServer<Producing> as NamedService>::NAME,
     <ConsumerServiceServer<Consuming> as NamedService>::NAME,
     <TopicServiceServer<Topics> as NamedService>::NAME,
     <ClusterServiceServer<Cluster> as NamedService>::NAME,
+    <StorageServiceServer<Storage> as NamedService>::NAME,
 ];
 
 /// What a call knows of its connection.
@@ -141,6 +144,7 @@ fn routes(door: &Door) -> Routes {
         .add_service(limited!(ConsumerServiceServer::new(Consuming(door.clone()))))
         .add_service(limited!(TopicServiceServer::new(Topics(door.clone()))))
         .add_service(limited!(ClusterServiceServer::new(Cluster(door.clone()))))
+        .add_service(limited!(StorageServiceServer::new(Storage(door.clone()))))
         .add_service(limited!(reflection().build_v1().expect(why)))
         // Older tools, such as grpcurl, ask for v1alpha.
         .add_service(limited!(reflection().build_v1alpha().expect(why)))

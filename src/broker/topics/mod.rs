@@ -11,6 +11,7 @@ pub mod folders;
 pub mod glob;
 pub mod names;
 pub mod request;
+pub mod segments;
 pub mod settings;
 pub mod trim;
 pub mod update;
@@ -19,3 +20,4 @@ pub use request::{
     CreateTopic, DeleteTopic, ListTopics, PartitionDescription, TopicDescription, TopicPage, TrimTopic,
     TrimmedPartition, UpdateTopic, UpdatedTopic,
 };
+pub use segments::ListSegments;

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::base::Offset;
+use crate::cli::about::topic_names;
 
 const EXAMPLES: &str = "\
 Examples:
   weir log verify weir-dev                                       every record of a data directory
   weir log inspect weir-dev/orders-0                             the batches of a partition
-  weir log inspect weir-dev/orders-0/00000000000000000000.log --records --from 100";
+  weir log inspect weir-dev/orders-0/00000000000000000000.log --records --from 100
+  weir log segments orders                                       what a running broker holds";
 
 /// `weir log`.
 #[derive(Args, Debug)]
@@ -28,6 +31,8 @@ pub enum LogCommand {
     Inspect(InspectArgs),
     /// Check every byte: checksums, records, offsets, indexes
     Verify(VerifyArgs),
+    /// Show the segments of a topic, as its broker tells
+    Segments(SegmentsArgs),
 }
 
 const INSPECT_EXAMPLES: &str = "\
@@ -64,4 +69,42 @@ pub struct VerifyArgs {
     /// Data directories, folders of partitions, or log files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+}
+
+const SEGMENTS_EXAMPLES: &str = "\
+Examples:
+  weir log segments orders
+  weir log segments orders:3                                     one partition
+  weir log segments orders -p 0,3 --output wide                  with all times and the file names";
+
+/// `weir log segments`.
+#[derive(Args, Debug)]
+#[command(before_help = SEGMENTS_EXAMPLES)]
+pub struct SegmentsArgs {
+    /// Name of the topic, and maybe a colon and a partition
+    #[arg(value_name = "TOPIC[:PARTITION]", value_parser = topic_and_partition, add = ArgValueCompleter::new(topic_names))]
+    pub topic: TopicAndPartition,
+    /// Only these partitions
+    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]
+    pub partitions: Vec<i32>,
+}
+
+/// A topic, or one partition of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicAndPartition {
+    /// Its name.
+    pub name: String,
+    /// The partition, where one is named.
+    pub partition: Option<i32>,
+}
+
+/// Reads `orders` or `orders:3`: no name of a topic has a colon. Errors: what stands behind it is no partition.
+fn topic_and_partition(text: &str) -> Result<TopicAndPartition, String> {
+    let Some((name, number)) = text.split_once(':') else {
+        return Ok(TopicAndPartition { name: text.to_owned(), partition: None });
+    };
+    let partition = number.parse().ok().filter(|partition: &i32| *partition >= 0);
+    let partition =
+        partition.ok_or_else(|| format!("'{number}' is no partition: give a number, 0 or more"))?;
+    Ok(TopicAndPartition { name: name.to_owned(), partition: Some(partition) })
 }

@@ -1,10 +1,11 @@
-//! `weir log`: stored logs, looked at without a broker and without changing anything.
+//! `weir log`: stored logs, looked at without changing anything: as files, without a broker, or as a broker holds them.
 
 mod args;
 mod inspect;
 mod path;
 mod run;
+mod segments;
 mod verify;
 
 pub use args::LogArgs;
-pub use run::run;
+pub use run::{is_remote, run, run_remote};

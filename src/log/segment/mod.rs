@@ -1,9 +1,10 @@
 //! One segment of a log: `<base offset, 20 digits>.log` with its side files.
 //!
 //! Reading order: [`side_file`] (what side files share), [`offset_index`], [`time_index`], [`footer`], then [`mod@file`],
-//! which puts them together, and [`run`], what a reader is given of it.
+//! which puts them together, [`run`], what a reader is given of it, and [`facts`], what can be told of it at a glance.
 
 pub mod damage;
+pub mod facts;
 pub mod file;
 pub mod footer;
 pub mod offset_index;
@@ -15,5 +16,6 @@ mod stored_batch;
 pub mod tally;
 pub mod time_index;
 
+pub use facts::{SegmentFacts, SegmentState, SegmentTimes};
 pub use file::Segment;
 pub use footer::Footer;

@@ -139,6 +139,7 @@ const LINES: &[&str] = &[
     "version -J",
     "log verify weir-data -J",
     "log inspect weir-data/a-0 -J",
+    "log segments a -p 0,9 -J",
     "cluster status -J",
     "cluster health -J",
     "top --once -J",
