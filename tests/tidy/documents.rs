@@ -31,6 +31,7 @@ const NOT_STORED: &[&str] = &[
     "COPY_BYTES",
     "EXPANSION_MAX",
     "IDLE_LOOK_MS",
+    "INTERVALS_KEPT",
     "LAZY",
     "LAZY_LOOK_MS",
     "NAMES_BEFORE",

@@ -4,6 +4,7 @@
 //! must follow. What is left is the leader epoch: it is found by trying which batch's epoch has to be another for the interval to fit.
 //! When nothing explains the misfit, the whole interval counts as damaged. A record that may have changed is never given out.
 
+use super::misfit::change_of_word;
 use super::offset_index::{IndexEntry, Interval};
 use super::scan::DamagedSpan;
 use crate::base::{LeaderEpoch, Offset};
@@ -110,14 +111,16 @@ fn chained_at(bytes: &[u8], at: usize, least: Offset, limit: Offset) -> Option<V
 /// The batch whose leader epoch must be that of a neighbour, or another in one bit, for the interval to fit. WHY not any other: with
 /// the right four bytes every batch explains every misfit.
 fn odd_epoch(batches: &[Valid], end: &IndexEntry, bytes: &[u8]) -> Option<DamagedSpan> {
+    let misfit = crc32fast::hash(bytes) ^ end.interval_crc;
     let epochs: Vec<LeaderEpoch> = batches.iter().map(|batch| batch.header.leader_epoch).collect();
     for (number, batch) in batches.iter().enumerate() {
+        let following = bytes.len() - (batch.at + LEADER_EPOCH_AT + size_of::<LeaderEpoch>());
+        let change = change_of_word(misfit, following as u64);
+        let was = batch.header.leader_epoch ^ change as LeaderEpoch;
         let before = number.checked_sub(1).map(|before| epochs[before]);
         let after = epochs.get(number + 1).copied();
         let likely = [before, after, Some(batch.header.leader_epoch.wrapping_sub(1)), Some(0)];
-        let flipped = (0..LeaderEpoch::BITS).map(|bit| batch.header.leader_epoch ^ 1 << bit);
-        let fits = |epoch: LeaderEpoch| crc_with_epoch(bytes, batch.at, epoch) == end.interval_crc;
-        if likely.into_iter().flatten().chain(flipped).any(fits) {
+        if change.is_power_of_two() || likely.contains(&Some(was)) {
             let header = &batch.header;
             return Some(span(
                 batch.at,
@@ -128,15 +131,6 @@ fn odd_epoch(batches: &[Valid], end: &IndexEntry, bytes: &[u8]) -> Option<Damage
         }
     }
     None
-}
-
-fn crc_with_epoch(bytes: &[u8], batch_at: usize, epoch: LeaderEpoch) -> u32 {
-    let at = batch_at + LEADER_EPOCH_AT;
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..at]);
-    hasher.update(&epoch.to_be_bytes());
-    hasher.update(&bytes[at + 4..]);
-    hasher.finalize()
 }
 
 #[cfg(test)]

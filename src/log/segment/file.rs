@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::assessed::{Assessed, Seen};
 use super::damage;
 use super::footer::Footer;
 use super::offset_index::{Interval, OffsetIndex};
@@ -51,6 +52,7 @@ pub struct Segment {
     side: RwLock<Option<Arc<Side>>>,
     /// Bit n: interval n fits its CRC.
     checked: Mutex<Vec<u64>>,
+    assessed: Mutex<Assessed>,
 }
 
 /// Endings of the files of a segment, in the order in which they go: without its log file a segment is gone.
@@ -76,6 +78,7 @@ impl Segment {
             dense_from: AtomicU64::new(u64::MAX),
             side: RwLock::new(None),
             checked: Mutex::new(Vec::new()),
+            assessed: Mutex::default(),
         }
     }
 
@@ -217,7 +220,7 @@ impl Segment {
     /// Closes the descriptors of open side files, syncing what is dirty, and forgets which intervals were checked. False when
     /// somebody holds a file.
     pub fn close_side(&self) -> DiskResult<bool> {
-        *self.checked.lock() = Vec::new();
+        self.forget_checks();
         let Some(side) = self.side_if_open() else { return Ok(true) };
         let is_closed = side.index.file().close()?;
         Ok(side.time.file().close()? && is_closed)
@@ -232,8 +235,13 @@ impl Segment {
         }
         let side = Arc::new(self.rebuild_side(disk)?);
         *slot = Some(side.clone());
-        self.checked.lock().clear();
+        self.forget_checks();
         Ok(side)
+    }
+
+    fn forget_checks(&self) {
+        *self.checked.lock() = Vec::new();
+        self.assessed.lock().clear();
     }
 
     fn open_sealed_side(&self) -> DiskResult<Option<Side>> {
@@ -338,12 +346,18 @@ impl Segment {
         if self.is_checked(interval.number) || !Rule::CheckInterval.holds() {
             return Vec::new();
         }
-        let whole = bytes.len() as u64 == end.position - interval.start;
-        if whole && crc32fast::hash(bytes) == end.interval_crc {
+        let seen = Seen { interval: interval.number, len: bytes.len(), crc: crc32fast::hash(bytes) };
+        let is_whole = bytes.len() as u64 == end.position - interval.start;
+        if is_whole && seen.crc == end.interval_crc {
             self.mark_checked(interval.number);
             return Vec::new();
         }
-        damage::assess(interval, &end, bytes)
+        let known = self.assessed.lock().get(&seen);
+        known.unwrap_or_else(|| {
+            let spans = damage::assess(interval, &end, bytes);
+            self.assessed.lock().put(seen, spans.clone());
+            spans
+        })
     }
 }
 
@@ -361,4 +375,42 @@ pub fn read_log(log: &CachedFile, position: BytePosition, count: usize) -> DiskR
     let got = read_full_at(&*log.get()?, &mut bytes, position)?;
     bytes.truncate(got);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{TopicId, TopicPartition};
+    use crate::env::sim_disk::{SimDisk, SimOptions};
+    use crate::log::segment::offset_index::IndexEntry;
+    use crate::log::segment::stored_batch::stored_batch;
+
+    #[test]
+    fn what_was_found_out_about_an_interval_is_told_again_for_the_same_bytes_only() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(SimOptions::default()));
+        let log = TopicPartition { topic_id: TopicId([1; 16]), partition: 0 };
+        let id = SegmentId { log, base_offset: 0 };
+        let sound = [stored_batch(0, 0, b"a"), stored_batch(1, 0, b"b")].concat();
+        let segment = Segment::new(&FileCache::new(disk, 4), Path::new("."), id, sound.len() as u64, 2);
+        let interval_crc = crc32fast::hash(&sound);
+        let end = Some(IndexEntry { offset: 2, position: sound.len() as u64, interval_crc });
+        let interval = Interval { number: 3, first_offset: 0, start: 0, end };
+        let (mut first, mut second) = (sound.clone(), sound.clone());
+        first[30] ^= 1;
+        second[sound.len() - 1] ^= 1;
+        let offsets = |bytes: &[u8]| {
+            let spans = segment.check_interval(&interval, bytes);
+            spans.iter().map(|span| (span.first_offset, span.end_offset)).collect::<Vec<_>>()
+        };
+        assert_eq!(offsets(&first), [(0, Some(1))]);
+        let seen = Seen { interval: 3, len: first.len(), crc: crc32fast::hash(&first) };
+        assert!(segment.assessed.lock().get(&seen).is_some());
+        // Nobody looks again: what is kept is what is told.
+        segment.assessed.lock().put(seen, Vec::new());
+        assert_eq!(offsets(&first), []);
+        assert_eq!(offsets(&second), [(1, Some(2))]);
+        segment.forget_checks();
+        assert_eq!(offsets(&first), [(0, Some(1))], "an idle segment remembers nothing");
+        assert_eq!(offsets(&sound), []);
+    }
 }

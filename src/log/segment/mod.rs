@@ -3,10 +3,12 @@
 //! Reading order: [`side_file`] (what side files share), [`offset_index`], [`time_index`], [`footer`], then [`mod@file`],
 //! which puts them together, [`run`], what a reader is given of it, and [`facts`], what can be told of it at a glance.
 
+pub mod assessed;
 pub mod damage;
 pub mod facts;
 pub mod file;
 pub mod footer;
+pub mod misfit;
 pub mod offset_index;
 pub mod run;
 pub mod scan;
