@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::assessed::{Assessed, Seen};
-use super::damage;
+use super::damage::Stretch;
 use super::footer::Footer;
 use super::offset_index::{Interval, OffsetIndex};
 use super::scan::{DamagedSpan, Known, Scan, ScanPoint};
@@ -354,7 +354,8 @@ impl Segment {
         }
         let known = self.assessed.lock().get(&seen);
         known.unwrap_or_else(|| {
-            let spans = damage::assess(interval, &end, bytes);
+            let stretch = Stretch::of_interval(interval, &end, bytes);
+            let spans = stretch.damage_behind(seen.crc, end.interval_crc);
             self.assessed.lock().put(seen, spans.clone());
             spans
         })

@@ -14,7 +14,7 @@ pub mod run;
 pub mod scan;
 pub mod side_file;
 #[cfg(test)]
-mod stored_batch;
+pub(super) mod stored_batch;
 pub mod tally;
 pub mod time_index;
 

@@ -30,6 +30,9 @@ use crate::env::files::CachedFile;
 
 const MAGIC: [u8; 8] = *b"WEIRIDX1";
 
+/// In place of the CRC of an interval that was found damaged, or that lacks its bytes.
+pub const DAMAGED_CRC: u32 = u32::MAX;
+
 /// One entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IndexEntry {

@@ -1,7 +1,7 @@
 //! The running facts of the segment that is written to: what its index entries and, in the end, its footer are made of.
 
 use super::footer::Footer;
-use super::offset_index::{IndexEntry, OffsetIndex};
+use super::offset_index::{DAMAGED_CRC, IndexEntry, OffsetIndex};
 use super::time_index::TimeIndex;
 use crate::base::limits::INDEX_INTERVAL_BYTES;
 use crate::base::offset::NO_EPOCH;
@@ -78,8 +78,8 @@ impl Tally {
         }
     }
 
-    /// Notes bytes that are no batch but belong to the file: the interval that holds them is given a CRC that can't fit, so that every
-    /// reader is told.
+    /// Notes bytes that are no batch but belong to the file: the interval that holds them is marked by [`DAMAGED_CRC`], so that
+    /// every reader is told.
     pub fn add_damage(
         &mut self,
         index: &OffsetIndex,
@@ -94,8 +94,7 @@ impl Tally {
         }
         self.position = end;
         self.end_offset = end_offset;
-        let crc = !self.open_interval_crc();
-        self.close_interval(index, end_offset, crc);
+        self.close_interval(index, end_offset, DAMAGED_CRC);
         time.append(self.max_timestamp, end_offset);
     }
 

@@ -13,7 +13,7 @@ use crate::base::{BytePosition, LeaderEpoch, Offset, TopicPartition};
 use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, Wait, read_full_at};
 use crate::env::files::{CachedFile, FileCache};
 use crate::env::{Disk, File};
-use crate::log::segment::damage;
+use crate::log::segment::damage::Stretch;
 use crate::log::segment::file::file_name;
 use crate::log::segment::footer::Footer;
 use crate::log::segment::offset_index::{Interval, LookupError, OffsetIndex};
@@ -249,11 +249,12 @@ impl SegmentReport {
         let count = read_full_at(file, &mut bytes, interval.start)?;
         bytes.truncate(count);
         let is_known = |(from, to): (BytePosition, BytePosition)| from < end.position && interval.start < to;
-        let fits = bytes.len() as u64 == wanted && crc32fast::hash(&bytes) == end.interval_crc;
+        let crc = crc32fast::hash(&bytes);
+        let fits = bytes.len() as u64 == wanted && crc == end.interval_crc;
         if fits || self.findings.iter().filter_map(|finding| finding.bytes).any(is_known) {
             return Ok(());
         }
-        for span in damage::assess(interval, &end, &bytes) {
+        for span in Stretch::of_interval(interval, &end, &bytes).damage_behind(crc, end.interval_crc) {
             self.findings.push(Finding {
                 path: files.path("log"),
                 severity: Severity::Damaged,
