@@ -258,7 +258,7 @@ impl Running {
         let (listen, every) = (settings.listen, settings.retention_check_ms.unsigned_abs());
         let deadline = Duration::from_millis(settings.shutdown_timeout_ms.unsigned_abs());
         // WHY before the broker: an address that is taken is the commonest mistake, and nothing is touched yet.
-        let cannot = |error: io::Error| Failure::failed(format!("can't listen on {listen}: {error}"));
+        let cannot = |error: io::Error| cannot_listen(listen, &error);
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let broker = Broker::start(env()?, settings).await.map_err(|error| cannot_start(&error))?;
@@ -313,6 +313,18 @@ fn env() -> Result<Env, Failure> {
     let rng = Rng::from_os()
         .map_err(|error| Failure::failed(format!("the operating system gives no random numbers: {error}")))?;
     Ok(Env { disk: Arc::new(RealDisk::new()), clock: Arc::new(RealClock::new()), rng: Arc::new(rng) })
+}
+
+/// Who listens there already is the usual reason.
+fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there, perhaps another broker; stop it, or".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address;".to_owned(),
+        _ => format!("{error};"),
+    };
+    Failure::failed(format!("can't listen on {listen}: {reason} choose another address with --listen"))
 }
 
 /// What has to be changed by hand before another start gets its own exit code.

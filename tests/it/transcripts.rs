@@ -1,62 +1,23 @@
 //! Every block of the README and of `docs/` that is marked `console` is run and compared with what it shows.
 //!
 //! A block is a session: a line that begins with `$ ` is a command for `sh`, the lines below it are what it prints, errors
-//! included. Each block gets a broker of its own on a free port, a folder of its own in which `data` leads to the samples,
-//! and `weir` on its path. In what a block shows:
+//! included. The blocks of a page share a broker on a free port and a folder in which `data` leads to the samples, as they do
+//! for who follows the page; in `docs/reference` each block has its own. `weir` is on the path. In what a block shows:
 //!
 //! - a line `…` stands for any lines, also none;
 //! - `…` within a line stands for any text of that line;
 //! - a number before ` ms`, ` s` or `/s` stands for any number: times and rates differ from run to run.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::served::{ROOT, Served, WEIR, command};
+use crate::documents::{Block, blocks};
+use crate::served::{Served, WEIR, command};
 
-/// One block of a file.
-struct Block {
-    /// File and line.
-    place: String,
-    lines: Vec<String>,
-}
-
-/// The Markdown files that may hold sessions.
-fn documents() -> Vec<PathBuf> {
-    let mut found = vec![Path::new(ROOT).join("README.md")];
-    let mut folders = vec![Path::new(ROOT).join("docs")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-fn blocks(name: &str, text: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut is_inside = false;
-    for (index, line) in text.lines().enumerate() {
-        match (is_inside, line) {
-            (false, "```console") => {
-                is_inside = true;
-                blocks.push(Block { place: format!("{name}:{}", index + 1), lines: Vec::new() });
-            }
-            (true, "```") => is_inside = false,
-            (true, line) => blocks.last_mut().unwrap().lines.push(line.to_owned()),
-            (false, _) => {}
-        }
-    }
-    blocks
-}
+/// Here a block is an example of its own; on all other pages a reader goes from one to the next.
+const LOOKED_UP: &str = "docs/reference/";
 
 /// A script that prints each command before it runs it; `$?` is that of the command before.
-fn script(lines: &[String]) -> String {
+pub(crate) fn script(lines: &[String]) -> String {
     let mut script = "exec 2>&1\ncode=0\n".to_owned();
     for command in lines.iter().filter_map(|line| line.strip_prefix("$ ")) {
         let quoted = command.replace('\'', r"'\''");
@@ -65,8 +26,7 @@ fn script(lines: &[String]) -> String {
     script
 }
 
-fn run(block: &Block) -> Vec<String> {
-    let broker = Served::start();
+fn run(broker: &Served, block: &Block) -> Vec<String> {
     let folder_of_weir = Path::new(WEIR).parent().unwrap().display();
     let output = command("sh", broker.folder.path())
         .args(["-c", &script(&block.lines)])
@@ -78,7 +38,7 @@ fn run(block: &Block) -> Vec<String> {
 }
 
 /// The line with `0` for every number that differs from run to run.
-fn without_times(line: &str) -> String {
+pub(crate) fn without_times(line: &str) -> String {
     let is_number = |letter: char| letter.is_ascii_digit() || letter == ',' || letter == '.';
     let mut plain = String::new();
     let mut rest = line;
@@ -122,29 +82,21 @@ fn all_fit(patterns: &[String], lines: &[String]) -> bool {
 
 #[test]
 fn every_session_of_the_docs_is_true() {
+    let blocks = blocks("console");
+    let goes_on = |a: &Block, b: &Block| a.page == b.page && !a.page.starts_with(LOOKED_UP);
     let mut findings = Vec::new();
-    let mut count = 0;
-    for path in documents() {
-        let name = path.strip_prefix(ROOT).unwrap().display().to_string();
-        for block in blocks(&name, &fs::read_to_string(&path).unwrap()) {
-            count += 1;
-            let lines = run(&block);
+    for page in blocks.chunk_by(goes_on) {
+        let broker = Served::start();
+        for block in page {
+            let lines = run(&broker, block);
             if !all_fit(&block.lines, &lines) {
-                findings.push(format!(
-                    "{} shows\n{}\nbut it is\n{}",
-                    block.place,
-                    block.lines.join("\n"),
-                    lines.join("\n")
-                ));
+                let (shown, is) = (block.lines.join("\n"), lines.join("\n"));
+                findings.push(format!("{} shows\n{shown}\nbut it is\n{is}", block.place));
             }
         }
     }
-    assert!(
-        findings.is_empty(),
-        "{} of {count} sessions differ:\n\n{}",
-        findings.len(),
-        findings.join("\n\n")
-    );
+    let (wrong, count) = (findings.len(), blocks.len());
+    assert!(findings.is_empty(), "{wrong} of {count} sessions differ:\n\n{}", findings.join("\n\n"));
     assert!(count > 0, "no session was found");
     println!("{count} sessions");
 }

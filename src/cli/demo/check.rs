@@ -7,6 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::cli::output::thousands;
 use crate::client::{ConsumerRecord, Record};
 
 /// Header with the number of a record.
@@ -116,6 +117,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.passed() { "passed" } else { "failed" };
         let Self { sent, lost, twice, out_of_order, changed } = self;
+        let sent = thousands(*sent);
         write!(f, "check {word}: {sent} records, {lost} lost, {twice} twice, {out_of_order} out of order")?;
         if *changed > 0 { write!(f, ", {changed} changed") } else { Ok(()) }
     }

@@ -80,13 +80,11 @@ fn echo(args: &ProduceArgs) -> Result<Echo, Failure> {
     }
 }
 
-fn missing_topic(error: Error, topic: &str) -> Failure {
-    let missing = error.kind == ErrorKind::TopicNotFound;
-    let mut failure = Failure::from(error);
-    if missing {
-        failure.message += &format!("   create it: weir topic create {topic}");
+fn missing_topic(mut error: Error, topic: &str) -> Failure {
+    if error.kind == ErrorKind::TopicNotFound {
+        error.message += &format!(" (`weir topic create {topic}` creates it)");
     }
-    failure
+    error.into()
 }
 
 async fn producer(context: &Context, args: &ProduceArgs, client: &Client) -> Result<Producer, Failure> {

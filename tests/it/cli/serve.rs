@@ -34,6 +34,18 @@ fn a_stopped_directory_is_ready_and_a_foreign_one_is_refused_and_left_alone() {
 }
 
 #[test]
+fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let served = Served::start();
+    let ran = served.run(&["serve", "--data-dir", "other", "--listen", &served.address]);
+    let told = format!(
+        "error: can't listen on {}: another program listens there, perhaps another broker; stop it, or choose another address with --listen\n",
+        served.address
+    );
+    assert_eq!((ran.code, ran.err), (1, told));
+    assert!(!served.folder.path().join("other").exists(), "nothing was made");
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_with_what_would_be_right() {
     let served = Served::start();
     std::fs::write(
