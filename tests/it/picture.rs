@@ -25,13 +25,23 @@ const COMMANDS: &[&str] = &[
     "weir topic delete ordres",
 ];
 
-/// Waits until the broker that was just started has said its last line and answers.
-const READY: &str = "until weir -q topic list >/dev/null 2>&1; do sleep 0.05; done; sleep 0.2";
+/// What a person does by being slow, after some of the commands: waits until the broker has said that it is ready, for 20 s at
+/// most; waits until the killed one is gone, and with it its hold on port and folder.
+const PAUSES: &[(&str, &str)] = &[
+    (
+        "weir serve --dev &",
+        "starts=$((starts+1)); n=0; \
+         until [ $(grep -c '^ready in' said) = $starts ] || [ $n = 200 ]; do n=$((n+1)); sleep 0.1; done",
+    ),
+    ("kill -9 $!", "wait $! 2>/dev/null"),
+];
 
 /// Width of a letter and distance of lines, in units of the picture.
 const LETTER: f64 = 8.43;
 const LINE: usize = 20;
 const MARGIN: usize = 20;
+/// Letters that the times of a line take, so that the width is the same each time.
+const TIMES: usize = 3;
 /// Height of the bar above the text.
 const BAR: usize = 36;
 
@@ -44,19 +54,22 @@ fn session() -> Vec<String> {
     let mut typed = String::new();
     for line in script(&lines).lines() {
         writeln!(typed, "{line}").unwrap();
-        if line == "weir serve --dev &" {
-            writeln!(typed, "{READY}").unwrap();
-        }
+        let pause = PAUSES.iter().find(|(after, _)| *after == line);
+        typed.extend(pause.map(|(_, pause)| format!("{pause}\n")));
     }
     typed.push_str("exec >/dev/null 2>&1\nkill -9 $!\n");
     let folder_of_weir = Path::new(WEIR).parent().unwrap().display();
-    let output = command("sh", folder.path())
+    let said = folder.path().join("said");
+    let terminal = fs::OpenOptions::new().create(true).append(true).open(&said).unwrap();
+    let status = command("sh", folder.path())
         .args(["-c", &typed])
         .envs([("WEIR_BOOTSTRAP", &address), ("WEIR_LISTEN", &address)])
         .env("PATH", format!("{folder_of_weir}:{}", std::env::var("PATH").unwrap()))
-        .output()
+        .stdout(terminal)
+        .status()
         .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap().replace(&address, "127.0.0.1:7070");
+    assert!(status.code().is_some(), "{status}");
+    let text = fs::read_to_string(&said).unwrap().replace(&address, "127.0.0.1:7070");
     text.lines().map(str::to_owned).collect()
 }
 
@@ -74,8 +87,8 @@ fn drawn(line: &str, y: usize) -> String {
 }
 
 fn picture(lines: &[String]) -> String {
-    let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let width = (longest as f64 * LETTER).ceil() as usize + 2 * MARGIN;
+    let longest = lines.iter().map(|line| steady(line).chars().count()).max().unwrap_or(0);
+    let width = ((longest + TIMES) as f64 * LETTER).ceil() as usize + 2 * MARGIN;
     let height = BAR + lines.len() * LINE + MARGIN;
     let mut svg = format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="The first minute in a terminal">
