@@ -20,6 +20,7 @@ use super::{cluster, consume, contexts, demo, log, produce, serve, stderr, top, 
 /// Parses the arguments of the process and runs the command. Prints its own errors. A shell that asks for completions
 /// gets them instead.
 pub fn main() -> ExitCode {
+    stderr::tell_panics();
     completions::complete();
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

@@ -1,6 +1,8 @@
 //! What is said on stderr. Nothing here fails: a line that nobody takes is lost, and costs nothing else.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -23,6 +25,33 @@ pub fn never_wait() {
         // Who was called before has made it so already.
         let _ = QUEUE.set(lines);
     }
+}
+
+/// Makes a panic say what it is through here, from now on in the whole process: a reader that is stuck holds its end up for a
+/// second at most, where the standard library would wait for ever.
+pub fn tell_panics() {
+    panic::set_hook(Box::new(|what| {
+        // A panic in this very thread of lines waits for itself no longer than for anybody else.
+        never_wait();
+        say(&panic_text(what));
+        flush();
+    }));
+}
+
+fn panic_text(what: &PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("(unnamed)").to_owned();
+    let place = what.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let message = what.payload_as_str().unwrap_or("(no words)");
+    let trace = Backtrace::capture();
+    let trace = match trace.status() {
+        BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => "\nRUST_BACKTRACE=1 tells how it came there".to_owned(),
+    };
+    format!(
+        "weir {} has a bug and ends: thread '{name}' panicked at {place}:\n{message}\nplease report it with these lines{trace}",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// Says a line: without its colours where those are not wanted.

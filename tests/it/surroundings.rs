@@ -1,7 +1,7 @@
 //! What surrounds the broker's process, and is not as it should be: a stderr that takes nothing, limits, the clock.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -93,14 +93,75 @@ async fn a_stderr_that_takes_nothing_costs_nothing() {
     serves_with(writer).await;
 }
 
-#[tokio::test]
-async fn a_stderr_that_nobody_reads_holds_nothing_up() {
-    let (_reader, mut writer) = io::pipe().unwrap();
+/// A pipe that is full, and whose reader does not read.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
     fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
     while writer.write(&[b'\n'; 4096]).is_ok() {}
     fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[tokio::test]
+async fn a_stderr_that_nobody_reads_holds_nothing_up() {
+    let (_reader, writer) = full_pipe();
     serves_with(OwnedFd::from(writer)).await;
+}
+
+/// Run by [`a_panic_that_nobody_reads_ends_the_process`] in a process of its own.
+#[test]
+#[ignore = "panics on purpose, in a process of its own"]
+fn panics() {
+    weir::cli::stderr::tell_panics();
+    panic!("a broken invariant");
+}
+
+/// Runs [`panics`] with this stderr; its exit code, unless it hangs.
+fn run_panics(stderr: impl Into<Stdio>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    // WHY not captured: the harness would keep what the standard library says of a panic from stderr.
+    command
+        .args(["--exact", "surroundings::panics", "--ignored", "--nocapture"])
+        .env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_that_nobody_reads_ends_the_process() {
+    let (_reader, writer) = full_pipe();
+    let (gone, to_nobody) = io::pipe().unwrap();
+    drop(gone);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for stderr in [Stdio::from(writer), Stdio::from(to_nobody), Stdio::from(full)] {
+        let mut child = run_panics(stderr);
+        let end = async {
+            loop {
+                match child.try_wait().unwrap() {
+                    Some(status) => return status,
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        let ended = tokio::time::timeout(LONG, end).await;
+        // It may hang, and then nobody else ends it.
+        let _ = child.kill();
+        assert!(!ended.expect("a panic ends the process").success(), "the test failed in there");
+    }
+}
+
+#[test]
+fn a_panic_is_told_with_its_place_and_what_to_do() {
+    let told = run_panics(Stdio::piped()).wait_with_output().unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    let begins = format!(
+        "weir {} has a bug and ends: thread 'surroundings::panics' panicked at ",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(told.contains(&begins), "{told}");
+    for words in ["surroundings.rs:", ":\na broken invariant\nplease report it", "RUST_BACKTRACE=1 tells"] {
+        assert!(told.contains(words), "lacks {words}: {told}");
+    }
 }
 
 #[tokio::test]
