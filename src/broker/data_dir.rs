@@ -203,16 +203,17 @@ pub enum Found {
     Ready,
 }
 
-/// Looks at a directory as a start would, and makes nothing: what [`DataDir::open`] would refuse, it refuses.
+/// Looks at a directory as a start would, makes nothing and locks nothing, so that no start fails because of it: what
+/// [`DataDir::open`] would refuse, it refuses.
 ///
-/// Errors: those of [`DataDir::open`]; [`DataDirError::Locked`] while a broker runs on it.
+/// Errors: those of [`DataDir::open`]; [`DataDirError::Locked`] while a broker runs on it, as far as the system tells.
 pub fn inspect(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Found, DataDirError> {
     if disk.stat(path)?.is_none() {
         return Ok(Found::New);
     }
-    let Some(_held) = disk.lock_dir(path)? else {
+    if disk.is_locked(path)? || disk.is_locked(&path.join(LOCK_FILE))? {
         return Err(DataDirError::Locked { path: path.to_owned(), holder: holder(disk, path) });
-    };
+    }
     Ok(look(disk, path, node_id)?.map_or(Found::New, |_| Found::Ready))
 }
 
@@ -353,7 +354,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::env::sim_disk::{EnumerateOptions, enumerate};
+    use crate::env::disk::OpKind;
+    use crate::env::sim_disk::{Effect, EnumerateOptions, Fault, enumerate};
     use crate::env::{Rng, SimClock, SimDisk};
 
     fn env(disk: &Arc<SimDisk>) -> Env {
@@ -434,6 +436,14 @@ mod tests {
         drop(held);
         assert_eq!(inspect(&*disk, path, 1).expect("made"), Found::Ready);
         assert!(matches!(inspect(&*disk, path, 2), Err(DataDirError::OtherNode { .. })));
+    }
+
+    #[test]
+    fn looking_locks_nothing() {
+        let disk = Arc::new(SimDisk::default());
+        drop(open(&disk).expect("empty"));
+        disk.fail(Fault::on(OpKind::Lock, |_| true, Effect::Io));
+        assert_eq!(inspect(&*disk, Path::new("/srv/weir"), 1).expect("no lock is asked for"), Found::Ready);
     }
 
     #[test]

@@ -234,6 +234,10 @@ pub trait Disk: Send + Sync + 'static {
     /// system that can't lock folders gives a value that keeps nobody out.
     fn lock_dir(&self, path: &Path) -> DiskResult<Option<Box<dyn Send + Sync>>>;
 
+    /// Whether a process holds the lock on the file or folder `path`, asked without taking it, so that nobody who takes it meanwhile
+    /// is refused. False as well where the system does not tell, such as for processes in another PID namespace.
+    fn is_locked(&self, path: &Path) -> DiskResult<bool>;
+
     /// Takes an exclusive lock on the file `path`, made when missing, and writes `owner` into it. The lock is held until
     /// the returned value drops. `Err(Ok(text))` is who holds it already.
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>>;

@@ -30,6 +30,29 @@ pub fn ignores_hang_up() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|text| is_ignored(&text, Signal::HUP))
 }
 
+/// Whether some process holds a `flock` on the file or folder with this inode; false where the system does not tell.
+pub fn is_locked(device: u64, inode: u64) -> bool {
+    std::fs::read_to_string("/proc/locks").is_ok_and(|text| holds_lock(&text, device, inode))
+}
+
+/// The lines are such as `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`: kind, how, what, who, where.
+fn holds_lock(locks: &str, device: u64, inode: u64) -> bool {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let is_it = |place: &str| {
+        let mut parts = place.split(':');
+        let hex = |part: Option<&str>| part.and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let found = (hex(parts.next()), hex(parts.next()));
+        // Devices without a number of their own (btrfs, overlay) are told under another one here.
+        let same_device = major == 0 || found == (Some(major), Some(minor));
+        same_device && parts.next().and_then(|number| number.parse().ok()) == Some(inode)
+    };
+    locks.lines().any(|line| {
+        // Who only waits for a lock has an arrow behind the number.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.get(1) == Some(&"FLOCK") && words.get(5).copied().is_some_and(is_it)
+    })
+}
+
 fn is_ignored(status: &str, signal: Signal) -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
@@ -53,6 +76,24 @@ mod tests {
         let status = "Name:\tweir\nRssAnon:\t     300 kB\nRssFile:\t      12 kB\nThreads:\t3\n";
         assert_eq!(parse(status), Resident { anon_bytes: 300 << 10, file_bytes: 12 << 10 });
         assert_eq!(parse(""), Resident::default());
+    }
+
+    #[test]
+    fn locks_are_found_by_device_and_inode() {
+        let locks = "\
+1: POSIX  ADVISORY  WRITE 7 fe:01:99 0 EOF
+2: FLOCK  ADVISORY  WRITE 4711 fe:01:1234 0 EOF
+2: -> FLOCK  ADVISORY  WRITE 12 fe:01:77 0 EOF
+3: OFDLCK ADVISORY  READ -1 00:06:99 0 EOF
+4: FLOCK
+";
+        let device = rustix::fs::makedev(0xfe, 1);
+        assert!(holds_lock(locks, device, 1234));
+        assert!(!holds_lock(locks, device, 99), "of another kind");
+        assert!(!holds_lock(locks, device, 77), "only waits");
+        assert!(!holds_lock(locks, rustix::fs::makedev(0xfe, 2), 1234));
+        assert!(holds_lock(locks, rustix::fs::makedev(0, 42), 1234), "a device without a number of its own");
+        assert!(!holds_lock("", device, 1234));
     }
 
     #[test]

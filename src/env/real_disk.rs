@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::num::NonZeroU64;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -15,6 +15,7 @@ use rustix::fs::{Advice, OFlags, fadvise, fstatvfs, syncfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, retry_on_intr};
 
 use super::disk::{DirEntry, Disk, DiskError, DiskResult, EntryKind, File, OpKind, OpenMode, Space};
+use super::process;
 use crate::base::time::as_ms;
 
 /// Rights of new folders: the owner's alone.
@@ -125,6 +126,14 @@ impl Disk for RealDisk {
             }
         }
         Ok(Some(Box::new(dir)))
+    }
+
+    fn is_locked(&self, path: &Path) -> DiskResult<bool> {
+        match fs::metadata(path) {
+            Ok(there) => Ok(process::is_locked(there.dev(), there.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(wrap(OpKind::Look, path)(error)),
+        }
     }
 
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>> {

@@ -337,6 +337,13 @@ impl Disk for SimDisk {
         Ok(Some(Box::new(SimLock { state: Arc::clone(&self.state), inode })))
     }
 
+    fn is_locked(&self, path: &Path) -> DiskResult<bool> {
+        let mut state = self.state.lock();
+        state.enter(OpKind::Look, path)?;
+        let inode = state.find(OpKind::Look, path).ok();
+        Ok(inode.is_some_and(|inode| state.locks.contains_key(&inode)))
+    }
+
     fn lock(&self, path: &Path, owner: &str) -> Result<Box<dyn Send + Sync>, Result<String, DiskError>> {
         let mut state = self.state.lock();
         state.enter_change(op(OpKind::Lock, path)).map_err(Err)?;
