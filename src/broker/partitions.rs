@@ -8,13 +8,13 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use super::errors::Place;
-use crate::base::{ClusterId, Error, ErrorKind, TopicPartition};
+use crate::base::{ClusterId, Error, ErrorKind, TopicId, TopicPartition};
 use crate::cluster::{Image, PartitionState, Topic};
 use crate::env::Env;
 use crate::log::flush::checkpoint::CheckpointError;
 use crate::log::folder::{self, PartitionMeta};
 use crate::log::{LogSize, LogSpec, LogStore, OpenError};
-use crate::metrics::TopicBook;
+use crate::metrics::{Rate, TopicBook};
 use crate::replica::Partition;
 
 /// Where the partitions of a broker are found.
@@ -92,6 +92,16 @@ impl Partitions {
     /// Counters of the topics.
     pub(super) fn topics(&self) -> &TopicBook {
         &self.topics
+    }
+
+    /// Looks at the counters of the topics for [`Self::rate`].
+    pub(super) fn note_rates(&self) {
+        self.topics.look(self.home.env.clock.monotonic());
+    }
+
+    /// What is written to a topic and read from it lately; nothing for one that is not counted for itself.
+    pub(super) fn rate(&self, id: TopicId) -> Option<Rate> {
+        self.topics.rate(id, self.home.env.clock.monotonic())
     }
 
     /// What a partition takes on disk and whether it is offline, without opening it. May block.
@@ -186,7 +196,7 @@ impl Partitions {
     }
 
     /// Gives the open partitions of a topic the settings that the image has now. May block.
-    pub fn reconfigure(&self, id: crate::base::TopicId) {
+    pub fn reconfigure(&self, id: TopicId) {
         let image = self.image.load_full();
         let Some(topic) = image.topic_by_id(id) else { return };
         for id in topic.ids(0, topic.ready_count) {

@@ -11,6 +11,7 @@ use crate::base::size::print_bytes;
 use crate::env::process;
 use crate::metrics::export;
 use crate::metrics::names::{Snapshot, State, TopicState};
+use crate::metrics::rates::LOOK_EVERY;
 use crate::metrics::registry::OTHER_TOPICS;
 use crate::metrics::{Method, Protocol};
 
@@ -122,6 +123,14 @@ impl Broker {
     pub async fn stats(self: &Arc<Self>) -> Stats {
         let broker = self.clone();
         off_shard(move || broker.look_around()).await
+    }
+
+    /// Keeps the rates of the topics, for as long as it is polled. Cost: every few seconds a look at their counters.
+    pub async fn keep_rates(self: Arc<Self>) {
+        loop {
+            self.env.clock.sleep(LOOK_EVERY).await;
+            self.partitions.note_rates();
+        }
     }
 
     fn look_around(&self) -> Stats {

@@ -339,6 +339,23 @@ async fn what_is_unknown_goes_to_quarantine_and_what_is_missing_is_offline() {
 }
 
 #[tokio::test]
+async fn topics_are_listed_with_what_came_lately() {
+    let broker = start(&SimDisk::default()).await;
+    create(&broker, "orders", 1).await;
+    let rate = async || broker.get_topic("orders").await.unwrap().rate.unwrap();
+    assert_eq!(rate().await.records_in, 0.0);
+    broker.partition("orders", None, 0).await.unwrap().counters().note_in(30, 3_000);
+    let counted = rate().await;
+    assert_eq!((counted.records_in * counted.window.as_secs_f64()).round(), 30.0, "since the start");
+    assert_eq!((counted.bytes_in / counted.records_in).round(), 100.0);
+    broker.partitions.note_rates();
+    assert!(rate().await.records_in > 0.0, "since the look before the last");
+    broker.partitions.note_rates();
+    assert_eq!(rate().await.records_in, 0.0);
+    stop(&broker).await;
+}
+
+#[tokio::test]
 async fn a_folder_of_another_topic_under_the_name_is_not_opened() {
     let disk = SimDisk::default();
     let broker = start(&disk).await;

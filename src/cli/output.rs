@@ -59,7 +59,7 @@ pub enum Column {
 }
 
 /// What stands in a column of a row.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Cell {
     /// Words, the same in every form.
     Text(String),
@@ -67,6 +67,8 @@ pub enum Cell {
     Count(i128),
     /// Bytes: with a unit where people read it.
     Bytes(u64),
+    /// So many a second.
+    Rate(f64),
 }
 
 impl Cell {
@@ -80,6 +82,7 @@ impl Cell {
             Self::Text(text) => text.clone(),
             Self::Count(number) => thousands(*number),
             Self::Bytes(bytes) => print_bytes(*bytes),
+            Self::Rate(number) => rate(*number),
         }
     }
 
@@ -88,6 +91,7 @@ impl Cell {
             Self::Text(text) => text.replace(['\t', '\n'], " "),
             Self::Count(number) => number.to_string(),
             Self::Bytes(bytes) => bytes.to_string(),
+            Self::Rate(number) => format!("{number:.1}"),
         }
     }
 }
@@ -179,6 +183,14 @@ pub fn thousands(number: impl Into<i128>) -> String {
     text
 }
 
+/// A rate with one digit behind the point while it is small: `0.3`, `812`.
+pub fn rate(number: f64) -> String {
+    match number {
+        number if number > 0.0 && number < 10.0 => format!("{number:.1}"),
+        number => thousands(number.round() as i64),
+    }
+}
+
 /// A count with its noun: `1 record`, `1,204 records`.
 pub fn count(number: impl Into<i128>, noun: &str) -> String {
     let number = number.into();
@@ -256,6 +268,8 @@ mod tests {
             assert_eq!(thousands(number), text);
         }
         assert_eq!(thousands(i64::MIN), "-9,223,372,036,854,775,808");
+        let rates = [0.0, 0.25, 9.96, 812.4, 1_204.5].map(rate);
+        assert_eq!(rates, ["0", "0.2", "10.0", "812", "1,205"]);
         assert_eq!((count(1, "record"), count(2, "record")), ("1 record".to_owned(), "2 records".to_owned()));
     }
 

@@ -246,7 +246,7 @@ pub(super) struct Running {
     address: SocketAddr,
     close: oneshot::Sender<()>,
     door: JoinHandle<io::Result<Serving>>,
-    housekeeping: JoinHandle<()>,
+    upkeep: [JoinHandle<()>; 2],
 }
 
 impl Running {
@@ -269,7 +269,8 @@ impl Running {
         };
         let door = tokio::spawn(serve(broker.clone(), listener, shutdown, deadline));
         let housekeeping = tokio::spawn(keep_house(broker.clone(), Duration::from_millis(every)));
-        Ok(Self { broker, address, close, door, housekeeping })
+        let rates = tokio::spawn(broker.clone().keep_rates());
+        Ok(Self { broker, address, close, door, upkeep: [housekeeping, rates] })
     }
 
     /// Where it listens.
@@ -292,7 +293,7 @@ impl Running {
         // Nobody listens when the door is closed already.
         let _ = self.close.send(());
         let drained = matches!(self.door.await, Ok(Ok(Serving::Drained)));
-        self.housekeeping.abort();
+        self.upkeep.iter().for_each(JoinHandle::abort);
         let flushed = self.broker.stop(deadline).await;
         match (flushed, drained) {
             (false, _) => Stopped::NotFlushed,

@@ -2,7 +2,8 @@
 
 use super::fault::{from_item, malformed};
 use super::types::{
-    Broker, BrokerSetting, Cluster, ConfigKey, ConfigValue, ListedOffset, Partition, Topic, TrimmedPartition,
+    Broker, BrokerSetting, Cluster, ConfigKey, ConfigValue, ListedOffset, Partition, Topic, TopicRate,
+    TrimmedPartition,
 };
 use crate::base::{Error, TopicId};
 use crate::proto::grpc;
@@ -27,7 +28,13 @@ pub(super) fn read_topic(topic: Option<grpc::Topic>) -> Result<Topic, Error> {
         internal: topic.internal,
         partitions: topic.partitions.into_iter().map(read_partition).collect(),
         configs: topic.configs.into_iter().map(config).collect(),
+        rate: topic.rate.map(read_rate),
     })
+}
+
+fn read_rate(rate: grpc::TopicRate) -> TopicRate {
+    let grpc::TopicRate { records_in, bytes_in, records_out, bytes_out, window_ms } = rate;
+    TopicRate { records_in, bytes_in, records_out, bytes_out, window_ms }
 }
 
 fn read_partition(partition: grpc::Partition) -> Partition {

@@ -54,5 +54,5 @@ pub use segments::{ListSegments, PartitionSegments, Segment, SegmentState};
 pub use stats::{Problem, Stats, TopicStats, Traffic};
 pub use types::{
     Acks, At, Broker, BrokerSetting, Cluster, ConfigKey, ConfigValue, ConsumerRecord, Durability,
-    ListedOffset, Partition, Start, TimestampType, Topic, TrimmedPartition, UpdatedTopic,
+    ListedOffset, Partition, Start, TimestampType, Topic, TopicRate, TrimmedPartition, UpdatedTopic,
 };

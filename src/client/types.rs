@@ -194,6 +194,23 @@ pub struct Topic {
     pub partitions: Vec<Partition>,
     /// Every config key, set or default.
     pub configs: Vec<ConfigValue>,
+    /// What is written and read lately; `None` when the broker does not count the topic for itself, or it was only checked.
+    pub rate: Option<TopicRate>,
+}
+
+/// Records and bytes a second, lately.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct TopicRate {
+    /// Records written.
+    pub records_in: f64,
+    /// Bytes of their batches.
+    pub bytes_in: f64,
+    /// Records given to readers.
+    pub records_out: f64,
+    /// Bytes of what was given.
+    pub bytes_out: f64,
+    /// The time in ms that they cover, which ended when the broker answered.
+    pub window_ms: i64,
 }
 
 /// State of one partition.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::counter::{Counter, Gauge, Histogram};
+use super::rates::{Counts, Rate};
 use crate::base::error::KINDS;
 use crate::base::{ErrorKind, TopicId};
 
@@ -209,8 +211,22 @@ impl TopicCounters {
 /// has until it is deleted, so that no counter goes back.
 #[derive(Debug, Default)]
 pub struct TopicBook {
-    own: Mutex<BTreeMap<TopicId, Arc<TopicCounters>>>,
+    own: Mutex<Own>,
     others: Arc<TopicCounters>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    topics: BTreeMap<TopicId, Entry>,
+    /// When the last two looks were; a topic that came later had counted nothing then.
+    looked_at: [Duration; 2],
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    counters: Arc<TopicCounters>,
+    /// What the last two looks found.
+    seen: [Counts; 2],
 }
 
 impl TopicBook {
@@ -221,11 +237,31 @@ impl TopicBook {
 
     /// The counters that this topic has for itself.
     pub fn own(&self, id: TopicId) -> Option<Arc<TopicCounters>> {
-        let mut own = self.own.lock();
-        if own.len() >= TOPICS_MAX {
-            return own.get(&id).cloned();
+        let topics = &mut self.own.lock().topics;
+        if topics.len() >= TOPICS_MAX {
+            return topics.get(&id).map(|entry| entry.counters.clone());
         }
-        Some(own.entry(id).or_default().clone())
+        Some(topics.entry(id).or_default().counters.clone())
+    }
+
+    /// Looks at all counters, so that [`Self::rate`] covers the time from the look before this one on. To be called every
+    /// [`LOOK_EVERY`](super::rates::LOOK_EVERY), with the monotonic time.
+    pub fn look(&self, now: Duration) {
+        let mut own = self.own.lock();
+        own.looked_at = [own.looked_at[1], now];
+        for entry in own.topics.values_mut() {
+            entry.seen = [entry.seen[1], Counts::of(&entry.counters)];
+        }
+    }
+
+    /// What is written to a topic and read from it a second, lately; nothing for one that has no counters for itself.
+    pub fn rate(&self, id: TopicId, now: Duration) -> Option<Rate> {
+        let own = self.own.lock();
+        let window = now.saturating_sub(own.looked_at[0]);
+        let none = Entry::default();
+        let has_room = own.topics.len() < TOPICS_MAX;
+        let entry = own.topics.get(&id).or(has_room.then_some(&none))?;
+        Some(Counts::of(&entry.counters).rate_since(entry.seen[0], window))
     }
 
     /// The counters of the topics that have none for themselves.
@@ -235,12 +271,12 @@ impl TopicBook {
 
     /// Forgets every topic that is not alive.
     pub fn retain(&self, is_alive: impl Fn(TopicId) -> bool) {
-        self.own.lock().retain(|id, _| is_alive(*id));
+        self.own.lock().topics.retain(|id, _| is_alive(*id));
     }
 
     /// The topic is deleted: its counters go, and its place is free for a topic that is seen for the first time.
     pub fn forget(&self, id: TopicId) {
-        self.own.lock().remove(&id);
+        self.own.lock().topics.remove(&id);
     }
 }
 
@@ -271,6 +307,28 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_covers_the_time_since_the_look_before_the_last() {
+        let (book, id) = (TopicBook::default(), TopicId([1; 16]));
+        let seconds = Duration::from_secs;
+        let records_in = |now| book.rate(id, seconds(now)).map(|rate| (rate.records_in, rate.window));
+        assert_eq!(records_in(0), Some((0.0, seconds(0))), "no time has passed");
+        book.of(id).note_in(20, 2_000);
+        assert_eq!(records_in(4), Some((5.0, seconds(4))), "since the start");
+        book.look(seconds(5));
+        book.of(id).note_in(10, 1_000);
+        assert_eq!(records_in(6), Some((5.0, seconds(6))));
+        book.look(seconds(10));
+        assert_eq!(records_in(10), Some((2.0, seconds(5))), "the first 20 are forgotten");
+        let late = TopicId([2; 16]);
+        book.of(late).note_out(30, 300);
+        let rate = book.rate(late, seconds(15)).expect("has its own");
+        assert_eq!((rate.records_out, rate.bytes_out, rate.records_in), (3.0, 30.0, 0.0));
+        book.look(seconds(15));
+        book.look(seconds(20));
+        assert_eq!(records_in(20), Some((0.0, seconds(5))), "nothing came lately");
+    }
+
+    #[test]
     fn a_topic_keeps_its_counters_until_it_is_deleted() {
         let book = TopicBook::default();
         let id = |number: usize| {
@@ -286,6 +344,8 @@ mod tests {
         assert_eq!(book.others().records_in.get(), 20);
         assert!(book.own(id(TOPICS_MAX)).is_none());
         assert_eq!(book.of(id(7)).records_in.get(), 1);
+        assert!(book.rate(id(7), Duration::from_secs(1)).is_some());
+        assert!(book.rate(id(TOPICS_MAX), Duration::from_secs(1)).is_none());
         book.forget(id(7));
         assert_eq!(book.own(id(TOPICS_MAX)).map(|counters| counters.records_in.get()), Some(0));
         assert!(book.own(id(7)).is_none(), "no room any more");

@@ -8,11 +8,13 @@ use super::limits::bounded;
 use super::status::{item_error, status};
 use crate::api::listener::Door;
 use crate::base::limits::{GRPC_MESSAGE_BYTES_MAX, REQUEST_ITEMS_MAX};
+use crate::base::time::as_ms;
 use crate::broker::topics::{
     CreateTopic, DeleteTopic, ListTopics, PartitionDescription, TopicDescription, TrimTopic,
     TrimmedPartition, UpdateTopic,
 };
 use crate::config::topic::TOPIC_KEYS;
+use crate::metrics::Rate;
 use crate::proto::grpc as pb;
 use crate::proto::grpc::topic_service_server::TopicService;
 
@@ -147,6 +149,17 @@ fn topic_reply(topic: TopicDescription) -> pb::Topic {
         internal: topic.internal,
         partitions: topic.partitions.into_iter().map(partition_reply).collect(),
         configs: topic.configs.into_iter().map(config).collect(),
+        rate: topic.rate.map(rate_reply),
+    }
+}
+
+fn rate_reply(rate: Rate) -> pb::TopicRate {
+    pb::TopicRate {
+        records_in: rate.records_in,
+        bytes_in: rate.bytes_in,
+        records_out: rate.records_out,
+        bytes_out: rate.bytes_out,
+        window_ms: as_ms(rate.window),
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) fn describe(partitions: &Partitions, topic: &Topic) -> TopicDescripti
         internal: is_internal(&topic.name),
         partitions: ready.chain(planned).collect(),
         configs: topic.config.to_pairs(&topic.configs),
+        rate: partitions.rate(topic.id),
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) fn describe_planned(image: &Image, command: &Command, id: TopicId) ->
             .map(|(state, partition)| empty(partition, *state))
             .collect(),
         configs: topic.config.to_pairs(&topic.configs),
+        rate: None,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::base::{Error, LeaderEpoch, Offset, TopicId};
 use crate::cluster::Configs;
 use crate::config::topic::TopicSetting;
 use crate::log::{LogOffsets, LogSize};
+use crate::metrics::Rate;
 
 /// Makes a topic.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -90,6 +91,8 @@ pub struct TopicDescription {
     pub partitions: Vec<PartitionDescription>,
     /// Every key, set or default.
     pub configs: Vec<TopicSetting>,
+    /// What is written and read lately; `None` where the topic is not counted for itself.
+    pub rate: Option<Rate>,
 }
 
 /// A partition as clients see it.

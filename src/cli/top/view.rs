@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::rates::{Frame, Rate};
 use crate::base::size::print_bytes;
 use crate::cli::cluster::{Health, print_uptime};
-use crate::cli::output::{Column, Table, count, thousands};
+use crate::cli::output::{Column, Table, count, rate as per_second, thousands};
 use crate::client::{Problem, TopicStats};
 
 /// Three lines on the broker, a line for each problem, an empty line, and the topics.
@@ -19,12 +19,12 @@ pub(super) fn text(frame: &Frame, address: &str) -> String {
     );
     text += &format!(
         "in {}/s {}/s  out {}/s {}/s  requests {}/s  errors {}/s\n",
-        number(frame.rate.records_in),
+        per_second(frame.rate.records_in),
         bytes(frame.rate.bytes_in),
-        number(frame.rate.records_out),
+        per_second(frame.rate.records_out),
         bytes(frame.rate.bytes_out),
-        number(frame.requests),
-        number(frame.errors),
+        per_second(frame.requests),
+        per_second(frame.errors),
     );
     text += &format!(
         "{}  {}  memory {} of {}  disk {} free  logs {} in {}\n",
@@ -57,9 +57,9 @@ fn table(frame: &Frame) -> Table {
     for (topic, rate) in &frame.topics {
         table.row([
             topic.name.clone(),
-            number(rate.records_in),
+            per_second(rate.records_in),
             bytes(rate.bytes_in),
-            number(rate.records_out),
+            per_second(rate.records_out),
             bytes(rate.bytes_out),
             size(topic.size_bytes),
             thousands(topic.partitions),
@@ -70,14 +70,6 @@ fn table(frame: &Frame) -> Table {
         ]);
     }
     table
-}
-
-/// A rate with one digit behind the point while it is small.
-fn number(rate: f64) -> String {
-    match rate {
-        rate if rate > 0.0 && rate < 10.0 => format!("{rate:.1}"),
-        rate => thousands(rate.round() as i64),
-    }
 }
 
 fn bytes(rate: f64) -> String {

@@ -73,14 +73,22 @@ pub struct CreateArgs {
     pub dry_run: bool,
 }
 
+const LIST_COLUMNS: &str = "\
+Columns:
+  RECORDS  offsets between the start and the end
+  IN/s     records written a second, over the last 5 to 10 s, as the broker counts them;
+           - for topics beyond the first thousand, which it counts together
+  wide     adds OUT/s (records read a second), retention, flush and id";
+
 const LIST_EXAMPLES: &str = "\
 Examples:
   weir topic list
-  weir topic list 'shop.*' -J";
+  weir topic list 'shop.*' -J
+  weir topic list --output wide";
 
 /// `weir topic list`.
 #[derive(Args, Debug)]
-#[command(before_help = LIST_EXAMPLES)]
+#[command(before_help = LIST_EXAMPLES, after_help = LIST_COLUMNS)]
 pub struct ListArgs {
     /// Names to list; * and ? stand for anything [default: all]
     pub glob: Option<String>,

@@ -198,6 +198,7 @@ mod tests {
             internal: false,
             partitions: (0..partitions).map(partition).collect(),
             configs: vec![value("retention.ms", retention, true), value("flush", "ack", false)],
+            rate: None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Cell, Column, Form, Table, config_value, count, form, print, print_document};
-use crate::client::{Admin, Partition, Topic};
+use crate::client::{Admin, Partition, Topic, TopicRate};
 
 /// Prints a line for each topic.
 pub(super) async fn list(context: &Context, admin: &Admin, args: &ListArgs) -> Result<Exit, Failure> {
@@ -39,8 +39,10 @@ pub(super) async fn list(context: &Context, admin: &Admin, args: &ListArgs) -> R
         Column::Right("REPLICAS"),
         Column::Right("RECORDS"),
         Column::Right("SIZE"),
+        Column::Right("IN/s"),
         Column::Left("POLICY"),
         Column::Left("HEALTH"),
+        Column::Wide("OUT/s"),
         Column::Wide("RETENTION"),
         Column::Wide("FLUSH"),
         Column::Wide("ID"),
@@ -53,8 +55,10 @@ pub(super) async fn list(context: &Context, admin: &Admin, args: &ListArgs) -> R
             Cell::count(1),
             Cell::count(records(topic)),
             Cell::Bytes(size_bytes(topic)),
+            rate(topic, |rate| rate.records_in),
             setting("cleanup.policy").into(),
             health(topic).into(),
+            rate(topic, |rate| rate.records_out),
             config_value("retention.ms", &setting("retention.ms")).into(),
             setting("flush").into(),
             topic.topic_id.map_or_else(|| "-".to_owned(), |id| id.to_string()).into(),
@@ -202,6 +206,11 @@ fn summary_json(topic: &Topic) -> Value {
         "records": records(topic),
         "size_bytes": size_bytes(topic),
         "health": health(topic),
+        "records_in_per_second": topic.rate.map(|rate| rate.records_in),
+        "bytes_in_per_second": topic.rate.map(|rate| rate.bytes_in),
+        "records_out_per_second": topic.rate.map(|rate| rate.records_out),
+        "bytes_out_per_second": topic.rate.map(|rate| rate.bytes_out),
+        "rate_window_ms": topic.rate.map(|rate| rate.window_ms),
     })
 }
 
@@ -225,6 +234,11 @@ fn segment_json(partition: &Partition) -> Value {
         "segment_count": partition.segment_count,
         "size_bytes": partition.size_bytes,
     })
+}
+
+/// Records a second, lately; a dash where the broker does not count the topic for itself.
+fn rate(topic: &Topic, which: impl Fn(&TopicRate) -> f64) -> Cell {
+    topic.rate.as_ref().map_or_else(|| Cell::Text("-".to_owned()), |rate| Cell::Rate(which(rate)))
 }
 
 /// An error as JSON documents show it.
@@ -283,6 +297,7 @@ mod tests {
                 ConfigValue { key: "retention.ms".to_owned(), value: "604800000".to_owned(), is_set: true },
                 ConfigValue { key: "flush".to_owned(), value: "ack".to_owned(), is_set: false },
             ],
+            rate: Some(TopicRate { records_in: 812.4, window_ms: 7_000, ..TopicRate::default() }),
         }
     }
 
@@ -331,6 +346,10 @@ flush         ack             default
     fn json_has_only_the_sections_asked_for() {
         let whole = topic_json(&topic(), &args(&[]));
         assert_eq!(whole["records"], 401_624);
+        assert_eq!(
+            (&whole["records_in_per_second"], &whole["rate_window_ms"]),
+            (&json!(812.4), &json!(7_000))
+        );
         assert_eq!(whole["partitions"][1]["error"]["reason"], "STORAGE_ERROR");
         assert_eq!(whole["configs"][0]["source"], "topic");
         let short = topic_json(&topic(), &args(&[Section::Config]));

@@ -204,13 +204,18 @@ fn one_table_in_every_form() {
     let list = |form| served.prints(&["topic", "list", "--output", form]);
     assert_eq!(list("name"), "orders\n");
     assert!(
-        list("plain").starts_with("orders\t2\t1\t0\t0\tdelete\tok\t604800000 (7d)\tack\t"),
+        list("plain").starts_with("orders\t2\t1\t0\t0\t0.0\tdelete\tok\t0.0\t604800000 (7d)\tack\t"),
         "{}",
         list("plain")
     );
     assert!(list("wide").starts_with("NAME    PARTITIONS"), "{}", list("wide"));
     assert!(list("wide").contains("FLUSH") && !list("table").contains("FLUSH"));
-    assert_eq!(list("json"), served.prints(&["topic", "list", "-J"]));
+    assert!(list("json").starts_with("{\"command\":\"topic list\","), "{}", list("json"));
+    let keys = ["topic", "config-keys"];
+    assert_eq!(
+        served.prints(&[&keys[..], &["--output", "json"]].concat()),
+        served.prints(&[&keys[..], &["-J"]].concat())
+    );
     let yaml = list("yaml");
     assert!(yaml.starts_with("command: \"topic list\"\ntopics:\n  -\n"), "{yaml}");
     assert!(yaml.contains("\n    name: orders\n    partition_count: 2\n"), "{yaml}");
