@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use weir::base::ErrorKind;
 use weir::client::{Client, PartitionSegments, Record, Segment, SegmentState};
@@ -10,6 +11,9 @@ use weir::proto::grpc::storage_service_client::StorageServiceClient;
 
 use crate::served::Served;
 use crate::whole::Whole;
+
+/// Longer than any sealing takes.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Two partitions, of which the first one has several small segments and the other one none but the first.
 async fn fill(client: &Client) {
@@ -29,14 +33,17 @@ async fn list(client: &Client) -> Vec<PartitionSegments> {
 
 /// What is told once every segment that is written to no more has its footer.
 async fn list_when_sealed(client: &Client) -> Vec<PartitionSegments> {
-    loop {
-        let found = list(client).await;
-        let mut segments = found.iter().flat_map(|partition| &partition.segments);
-        if segments.all(|segment| segment.state != SegmentState::Rolled) {
-            return found;
+    let sealed = async {
+        loop {
+            let found = list(client).await;
+            let mut segments = found.iter().flat_map(|partition| &partition.segments);
+            if segments.all(|segment| segment.state != SegmentState::Rolled) {
+                return found;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(LONG, sealed).await.expect("the committer seals what was rolled")
 }
 
 fn log_path(folder: &Path, segment: &Segment) -> std::path::PathBuf {
