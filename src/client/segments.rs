@@ -9,6 +9,17 @@ use crate::base::{Error, Offset, Timestamp};
 use crate::proto::grpc;
 
 /// Whether a segment is appended to.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// use weir::client::SegmentState;
+///
+/// let partitions = client.admin().list_segments("orders").await?;
+/// let segments = partitions.iter().flat_map(|partition| &partition.segments);
+/// println!("{} are written to", segments.filter(|segment| segment.state == SegmentState::Active).count());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SegmentState {
     /// It is.
@@ -22,6 +33,15 @@ pub enum SegmentState {
 }
 
 /// One segment of a partition: a file of records, and its indexes.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for segment in client.admin().list_segments("orders").partitions([0]).await?.iter().flat_map(|all| &all.segments) {
+///     println!("{:020}.log: {} bytes, up to {}", segment.base_offset, segment.size_bytes, segment.end_offset);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
     /// First offset that it may hold; its files are named by it.
@@ -41,6 +61,18 @@ pub struct Segment {
 }
 
 /// The segments of one partition.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for partition in client.admin().list_segments("orders").await? {
+///     match partition.error {
+///         Some(error) => println!("{}: {error}", partition.partition),
+///         None => println!("{}: {} segments", partition.partition, partition.segments.len()),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PartitionSegments {
     /// Its number.
