@@ -15,10 +15,10 @@ use super::segment::offset_index::{Interval, LookupError, OffsetIndex};
 use super::segment::run::{Run, Taken};
 use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES, WRITTEN_INTERVAL_BYTES_MAX};
 use crate::base::time::NO_TIMESTAMP;
-use crate::base::{BytePosition, LeaderEpoch, Offset, Timestamp};
+use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::env::DiskError;
 pub use crate::env::disk::Wait;
-use crate::env::disk::{DiskErrorKind, OpKind, read_full};
+use crate::env::disk::{DiskErrorKind, OpKind};
 use crate::record::header::HEADER_BYTES;
 use crate::record::{BatchHeader, RecordBatch};
 
@@ -113,27 +113,15 @@ impl PartitionLog {
             self.look_up(segment, wait, |index| index.intervals_of(from_here, run_bytes, wait))?;
         loop {
             keep_plausible(segment, &mut intervals, wait)?;
-            let mut run = read_run(segment, &intervals, wait)?;
-            match run.take(segment, from_here, until, max_bytes)? {
-                Some(Taken { range, next_offset, leader_epoch }) => {
-                    // WHY: a slice keeps the whole run in memory, which may end in one large batch, for as long as the reply waits.
-                    let bytes = if range.len() * 2 < run.bytes.len() {
-                        Bytes::copy_from_slice(&run.bytes[range])
-                    } else {
-                        Bytes::from(run.bytes).slice(range)
-                    };
-                    return Ok(Some(LogSlice { bytes, next_offset, leader_epoch: Some(leader_epoch) }));
-                }
-                None => {
-                    // The run may end before the batch with the offset when offsets between are gone.
-                    let end = run.end();
-                    let next =
-                        self.look_up(segment, wait, |index| index.intervals_at(end, run_bytes, wait))?;
-                    if next[0].start <= intervals[0].start || next[0].start >= segment.len() {
-                        return Ok(None);
-                    }
-                    intervals = next;
-                }
+            let mut run = Run::read(segment, &intervals, wait)?;
+            if let Some(taken) = run.take(from_here, until, max_bytes)? {
+                return Ok(Some(slice_of(run.into_bytes(), taken)));
+            }
+            // The run may end before the batch with the offset when offsets between are gone.
+            let next = intervals.last().map_or(0, |last| last.number + 1);
+            intervals = self.look_up(segment, wait, |index| index.intervals_from(next, run_bytes, wait))?;
+            if intervals.is_empty() {
+                return Ok(None);
             }
         }
     }
@@ -259,6 +247,16 @@ impl PartitionLog {
     }
 }
 
+/// WHY a copy of a small part: a slice keeps the whole run in memory, which may end in one large batch, for as long as the reply waits.
+fn slice_of(run: Vec<u8>, taken: Taken) -> LogSlice {
+    let Taken { range, next_offset, leader_epoch } = taken;
+    let bytes = match range.len() * 2 < run.len() {
+        true => Bytes::copy_from_slice(&run[range]),
+        false => Bytes::from(run).slice(range),
+    };
+    LogSlice { bytes, next_offset, leader_epoch: Some(leader_epoch) }
+}
+
 /// Bytes read at once by a search.
 const SCAN_BYTES: usize = 256 << 10;
 
@@ -309,7 +307,7 @@ fn is_of_batches(segment: &Segment, interval: &Interval, wait: Wait) -> Result<b
     let Some(end) = interval.end else { return Ok(true) };
     let mut position = interval.start;
     while position < end.position && position - interval.start < INDEX_INTERVAL_BYTES {
-        let bytes = read_bytes(segment, position, HEADER_BYTES as u64, wait)?;
+        let bytes = segment.read(position, HEADER_BYTES, wait)?;
         let Some(total) = BatchHeader::read(&bytes).and_then(|header| header.total_bytes()) else {
             return Ok(false);
         };
@@ -326,33 +324,4 @@ fn unreadable(segment: &Segment) -> DiskError {
         path: segment.path("index"),
         detail: "the disk does not give back what was just written".to_owned(),
     }
-}
-
-/// Reads intervals that follow one another, and checks what is new.
-fn read_run(segment: &Segment, intervals: &[Interval], wait: Wait) -> Result<Run, ReadError> {
-    let (start, end) = Run::bounds(segment, intervals);
-    let bytes = read_bytes(segment, start, end - start, wait)?;
-    Ok(Run::new(segment, intervals, bytes))
-}
-
-fn read_bytes(
-    segment: &Segment,
-    position: BytePosition,
-    count: u64,
-    wait: Wait,
-) -> Result<Vec<u8>, ReadError> {
-    let file = segment.log().get()?;
-    let mut bytes = vec![0u8; count as usize];
-    let got = read_full(&*file, &mut bytes, position, wait)?.ok_or(ReadError::WouldBlock)?;
-    // What is missing was cut off, or else the disk gave less than there is: that is no damage.
-    if (got as u64) < count && position + count <= file.len()? {
-        return Err(ReadError::Disk(DiskError {
-            kind: DiskErrorKind::Io,
-            operation: OpKind::Read,
-            path: segment.path("log"),
-            detail: format!("it gave {got} of {count} bytes"),
-        }));
-    }
-    bytes.truncate(got);
-    Ok(bytes)
 }

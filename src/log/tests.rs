@@ -817,6 +817,25 @@ fn damage_to_what_this_run_wrote_is_told_and_never_leads_past_records() {
 }
 
 #[test]
+fn damage_is_looked_at_without_reading_again() {
+    let config = TopicConfig { flush: FlushMode::Os, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 9);
+    let path = Path::new("d/t-0/00000000000000000000.log");
+    let bytes = world.disk.current_bytes(path).unwrap();
+    let second = BatchHeader::read(&bytes).unwrap().total_bytes().unwrap() as u64;
+    for byte in [7, 11, 16] {
+        world.disk.flip_bit(path, second + byte, 2).unwrap();
+        // The shard would wait for the second read.
+        world.disk.fail(Fault::on(OpKind::Read, ends_with(".log"), Effect::Io).skipping(1).times(u32::MAX));
+        let found = world.log.read(1, 9, 1 << 20, Wait::Never);
+        assert!(matches!(found, Err(ReadError::Damaged { first: 1, end: 2 })), "byte {byte}: {found:?}");
+        world.disk.clear_faults();
+        world.disk.flip_bit(path, second + byte, 2).unwrap();
+    }
+}
+
+#[test]
 fn a_file_that_was_cut_under_a_running_log_is_told() {
     for config in [small_segments(), TopicConfig::default()] {
         let world = fresh(&config);

@@ -20,10 +20,13 @@ use super::tally::Tally;
 use super::time_index::TimeIndex;
 use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset, Timestamp};
-use crate::env::disk::{DiskErrorKind, DiskResult, OpKind, OpenMode, read_full_at, remove_if_there};
+use crate::env::disk::{
+    DiskErrorKind, DiskResult, OpKind, OpenMode, Wait, read_full, read_full_at, remove_if_there,
+};
 use crate::env::files::{CachedFile, FileCache};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError};
+use crate::log::errors::ReadError;
 
 /// The side files of an open segment.
 #[derive(Debug)]
@@ -337,6 +340,25 @@ impl Segment {
     fn is_checked(&self, interval: u64) -> bool {
         let checked = self.checked.lock();
         checked.get((interval / 64) as usize).is_some_and(|word| word & (1 << (interval % 64)) != 0)
+    }
+
+    /// Reads `count` bytes of the log file at `position`; fewer where the file ends before.
+    ///
+    /// Errors: `Disk`, also where the disk gives less than there is; `WouldBlock` where that would have to wait and may not.
+    pub fn read(&self, position: BytePosition, count: usize, wait: Wait) -> Result<Vec<u8>, ReadError> {
+        let file = self.log.get()?;
+        let mut bytes = vec![0u8; count];
+        let got = read_full(&*file, &mut bytes, position, wait)?.ok_or(ReadError::WouldBlock)?;
+        if got < count && position + count as u64 <= file.len()? {
+            return Err(ReadError::Disk(DiskError {
+                kind: DiskErrorKind::Io,
+                operation: OpKind::Read,
+                path: self.path("log"),
+                detail: format!("it gave {got} of {count} bytes"),
+            }));
+        }
+        bytes.truncate(got);
+        Ok(bytes)
     }
 
     /// Checks `bytes`, the whole of `interval`, unless that was done since opening. Returns what is damaged.

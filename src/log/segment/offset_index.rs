@@ -290,56 +290,63 @@ impl OffsetIndex {
     ///
     /// Cost on a sealed segment: one read for a reader who goes on where the last one ended, else a binary search before it.
     pub fn intervals_of(&self, offset: Offset, bytes: u64, wait: Wait) -> Result<Vec<Interval>, LookupError> {
-        self.find(bytes, wait, |entry| entry.offset <= offset)
-    }
-
-    /// The same from the interval that holds the byte at `position`.
-    pub fn intervals_at(
-        &self,
-        position: BytePosition,
-        bytes: u64,
-        wait: Wait,
-    ) -> Result<Vec<Interval>, LookupError> {
-        self.find(bytes, wait, |entry| entry.position <= position)
-    }
-
-    /// Intervals from the last one whose first entry satisfies `holds`.
-    fn find(
-        &self,
-        bytes: u64,
-        wait: Wait,
-        holds: impl Fn(&IndexEntry) -> bool,
-    ) -> Result<Vec<Interval>, LookupError> {
-        let stored = {
-            let entries = self.entries.read();
-            if let Some(memory) = &entries.memory {
-                let first = memory.partition_point(&holds).saturating_sub(1);
+        let holds = |entry: &IndexEntry| entry.offset <= offset;
+        let stored = match &*self.entries.read() {
+            Entries { memory: Some(memory), .. } => {
+                let first = memory.partition_point(holds).saturating_sub(1);
                 return Ok(intervals(&memory[first..], first as u64, bytes));
             }
-            Stored { side: &self.side, base_offset: self.base_offset, count: entries.count, wait }
+            Entries { count, .. } => self.stored(*count, wait),
         };
-        // Entries are an interval apart or more, so these reach far enough.
-        let span = bytes / INDEX_INTERVAL_BYTES + 3;
         let mut first = self.read_next.load(Ordering::Relaxed);
-        let mut entries = stored.read(first, span)?;
-        match entries.partition_point(&holds) {
+        let mut entries = stored.read(first, entries_of(bytes))?;
+        match entries.partition_point(holds) {
             1 => {}
             2 => {
                 entries.remove(0);
                 first += 1;
             }
             _ => {
-                first = stored.search(&holds)?;
-                entries = stored.read(first, span)?;
+                first = stored.search(holds)?;
+                entries = stored.read(first, entries_of(bytes))?;
             }
         }
         let mut list = intervals(&entries, first, bytes);
-        if list.len() > 1 && list.last().is_some_and(|last| last.end.is_none()) {
-            // What lies behind the last entry that was read is not known here, and nothing lies behind the closing one.
-            list.pop();
+        if list.len() > 1 {
+            drop_unknown(&mut list);
         }
         self.read_next.store(first + list.len() as u64 - 1, Ordering::Relaxed);
         Ok(list)
+    }
+
+    /// The intervals from the one with this number on, until they are `bytes` long or more; none behind the last. Cost: one read.
+    pub fn intervals_from(&self, first: u64, bytes: u64, wait: Wait) -> Result<Vec<Interval>, LookupError> {
+        let stored = match &*self.entries.read() {
+            Entries { count, .. } if first >= *count => return Ok(Vec::new()),
+            Entries { memory: Some(memory), .. } => {
+                return Ok(intervals(&memory[first as usize..], first, bytes));
+            }
+            Entries { count, .. } => self.stored(*count, wait),
+        };
+        let mut list = intervals(&stored.read(first, entries_of(bytes))?, first, bytes);
+        drop_unknown(&mut list);
+        Ok(list)
+    }
+
+    fn stored(&self, count: u64, wait: Wait) -> Stored<'_> {
+        Stored { side: &self.side, base_offset: self.base_offset, count, wait }
+    }
+}
+
+/// Entries to read for so many bytes of log: most are an interval apart or more.
+fn entries_of(bytes: u64) -> u64 {
+    bytes / INDEX_INTERVAL_BYTES + 3
+}
+
+/// Drops the interval behind the last entry that was read of a sealed segment: it is not known, or that was the closing one.
+fn drop_unknown(list: &mut Vec<Interval>) {
+    if list.last().is_some_and(|last| last.end.is_none()) {
+        list.pop();
     }
 }
 

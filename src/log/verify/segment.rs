@@ -222,7 +222,7 @@ impl SegmentReport {
         index: &OffsetIndex,
         file: &dyn File,
     ) -> DiskResult<()> {
-        let intervals = match index.intervals_at(0, self.bytes.saturating_add(1), Wait::Allowed) {
+        let intervals = match index.intervals_from(0, self.bytes.saturating_add(1), Wait::Allowed) {
             Ok(intervals) => intervals,
             Err(LookupError::Disk(error)) => return Err(error),
             Err(_) => {
