@@ -31,7 +31,8 @@ pub struct Home {
 /// What a look at a partition told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
-    pub(super) size: LogSize,
+    /// `None` while its folder can't be read.
+    pub(super) size: Option<LogSize>,
     pub(super) unsynced_bytes: u64,
     pub(super) is_offline: bool,
 }
@@ -55,8 +56,8 @@ pub struct Partitions {
     offline: DashMap<TopicPartition, Arc<str>>,
     /// Why a partition could not be opened the last time, where it is tried again: the log tells it once.
     told: DashMap<TopicPartition, String>,
-    /// Sizes of logs that were not opened yet, which nobody changes.
-    unopened: DashMap<TopicPartition, LogSize>,
+    /// Sizes of logs that were not opened yet, which nobody changes; `None` for a folder that could not be read, which was told.
+    unopened: DashMap<TopicPartition, Option<LogSize>>,
     topics: TopicBook,
     /// Locks of the partitions that are being opened, closed or given other settings.
     turns: DashMap<TopicPartition, Arc<Mutex<()>>>,
@@ -107,15 +108,11 @@ impl Partitions {
     /// What a partition takes on disk and whether it is offline, without opening it. May block.
     pub(super) fn look(&self, topic: &Topic, id: TopicPartition) -> Look {
         if let Some(open) = self.get(id) {
-            let (size, unsynced_bytes) = (open.size(), open.unsynced_bytes());
+            let (size, unsynced_bytes) = (Some(open.size()), open.unsynced_bytes());
             return Look { size, unsynced_bytes, is_offline: open.offline_reason().is_some() };
         }
-        let known = self.unopened.get(&id).map(|entry| *entry.value());
-        let size = known.unwrap_or_else(|| {
-            let size = self.size_on_disk(topic, id);
-            self.unopened.insert(id, size);
-            size
-        });
+        let known = self.unopened.get(&id).and_then(|entry| *entry.value());
+        let size = known.or_else(|| self.size_on_disk(topic, id));
         Look { size, unsynced_bytes: 0, is_offline: self.offline.contains_key(&id) }
     }
 
@@ -127,13 +124,20 @@ impl Partitions {
         self.unopened.retain(|id, _| is_alive(id.topic_id));
     }
 
-    fn size_on_disk(&self, topic: &Topic, id: TopicPartition) -> LogSize {
+    /// Looks at the folder of a log, again each time until that can be done.
+    fn size_on_disk(&self, topic: &Topic, id: TopicPartition) -> Option<LogSize> {
         let path = folder::path_of(&self.home.data_dir, &topic.name, id.partition);
-        // A folder that can't be read is told when somebody uses the partition.
-        let entries = self.home.env.disk.list(&path).unwrap_or_default();
-        let logs: Vec<u64> =
-            entries.iter().filter(|entry| entry.name.ends_with(".log")).map(|entry| entry.len).collect();
-        LogSize { segment_count: logs.len(), size_bytes: logs.iter().sum() }
+        let listed = self.home.env.disk.list(&path);
+        let size = listed.as_ref().ok().map(|entries| {
+            let logs = entries.iter().filter(|entry| entry.name.ends_with(".log"));
+            let sizes: Vec<u64> = logs.map(|entry| entry.len).collect();
+            LogSize { segment_count: sizes.len(), size_bytes: sizes.iter().sum() }
+        });
+        let was = self.unopened.insert(id, size);
+        if let (Err(error), None) = (listed, was) {
+            tracing::warn!(topic = %topic.name, partition = id.partition, %error, "can't tell the size of a partition, it is left out of the sums");
+        }
+        size
     }
 
     /// Opens a partition, or gives the one that is open. May block; others are opened meanwhile.

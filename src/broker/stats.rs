@@ -173,8 +173,8 @@ impl Broker {
             for id in topic.ids(0, topic.ready_count) {
                 let look = self.partitions.look(topic, id);
                 seen.partitions += 1;
-                seen.size_bytes += look.size.size_bytes;
-                seen.segments += look.size.segment_count as u64;
+                seen.size_bytes += look.size.map_or(0, |size| size.size_bytes);
+                seen.segments += look.size.map_or(0, |size| size.segment_count as u64);
                 state.unsynced_bytes += look.unsynced_bytes;
                 if look.is_offline {
                     seen.partitions_offline += 1;

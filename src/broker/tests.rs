@@ -195,6 +195,28 @@ async fn a_partition_whose_folder_could_not_be_read_once_opens_the_next_time() {
 }
 
 #[tokio::test]
+async fn the_size_of_a_partition_that_could_not_be_looked_at_is_told_once_it_can() {
+    let disk = SimDisk::default();
+    let broker = start(&disk).await;
+    create(&broker, "orders", 1).await;
+    produce(&broker, "orders", b"x").await;
+    let sizes = |broker: Arc<Broker>| async move {
+        let state = broker.stats().await.state;
+        (state.log_size_bytes, state.segments)
+    };
+    let expected = sizes(broker.clone()).await;
+    assert!(expected.0 > 0);
+    stop(&broker).await;
+
+    let again = start(&disk).await;
+    disk.fail(Fault::on(OpKind::Look, |path| path.ends_with("orders-0"), Effect::Io).times(u32::MAX));
+    assert_eq!(sizes(again.clone()).await, (0, 0), "nothing is known of it");
+    disk.clear_faults();
+    assert_eq!(sizes(again.clone()).await, expected, "not taken for empty");
+    stop(&again).await;
+}
+
+#[tokio::test]
 async fn a_killed_broker_starts_again_under_new_epochs() {
     let disk = SimDisk::default();
     let broker = start(&disk).await;
