@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) disk: SimDisk,
     clock: SimClock,
     store: Arc<LogStore>,
-    log: Arc<PartitionLog>,
+    pub(super) log: Arc<PartitionLog>,
 }
 
 fn spec(config: &TopicConfig, leader_epoch: i32) -> LogSpec {
@@ -63,7 +63,7 @@ pub(super) fn fresh(config: &TopicConfig) -> World {
 }
 
 impl World {
-    fn killed(&self, config: &TopicConfig, epoch: i32) -> World {
+    pub(super) fn killed(&self, config: &TopicConfig, epoch: i32) -> World {
         open(&self.disk.kill(), &self.clock, config, epoch)
     }
 

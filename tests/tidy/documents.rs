@@ -39,6 +39,7 @@ const NOT_STORED: &[&str] = &[
     "NOWHERE",
     "OPEN_FILES",
     "PAGE_BYTES",
+    "PIECE_BYTES",
     "REPLAY_BYTES",
     "ROOM_KEPT",
     "SCAN_BYTES",

@@ -10,7 +10,9 @@ use crate::env::disk::OpenMode;
 use crate::env::{Disk, SimDisk};
 use crate::log::flush::journal::Points;
 use crate::log::folder::{self, PartitionMeta};
+use crate::log::read::Wait;
 use crate::log::tests::{ID, append_numbered, fresh, small_segments};
+use crate::record::BatchHeader;
 
 const FOLDER: &str = "d/t-0";
 const JOURNAL: &str = "d/flush-journal";
@@ -119,4 +121,35 @@ fn a_missing_segment_is_damage_and_missing_side_files_are_not() {
         disk.remove_file(&Path::new(FOLDER).join(name)).unwrap();
     }
     assert_eq!(worst(&look(&disk)), Some(Severity::Rebuilt));
+}
+
+#[test]
+fn the_last_interval_of_a_sealed_segment_is_checked_however_short_the_others_are() {
+    let config = TopicConfig { segment_bytes: 6_000, ..TopicConfig::default() };
+    let world = fresh(&config);
+    append_numbered(&world, 90);
+    world.flush();
+    let disk = &world.disk;
+    put_meta(disk);
+    let path = Path::new(FOLDER).join("00000000000000000000.log");
+    let (bytes, mut positions) = (disk.current_bytes(&path).unwrap(), vec![0]);
+    while let Some(header) = BatchHeader::read(&bytes[positions[positions.len() - 1]..]) {
+        positions.push(positions[positions.len() - 1] + header.total_bytes().unwrap());
+    }
+    let batches = positions.len() - 1;
+    // Each damaged batch gets an interval of its own when the index is made anew, and so does what is between.
+    for batch in (10..40).step_by(3) {
+        disk.flip_bit(&path, positions[batch] as u64 + 30, 0).unwrap();
+    }
+    disk.remove_file(&path.with_extension("index")).unwrap();
+    let again = world.killed(&config, 1);
+    again.log.read(0, 1, 1, Wait::Allowed).unwrap();
+    let disk = &again.disk;
+    let known = look(disk).all_findings().count();
+    assert_eq!(known, 10);
+    disk.flip_bit(&path, positions[batches - 1] as u64 + 15, 0).unwrap();
+    let report = look(disk);
+    let last = report.all_findings().filter_map(|finding| finding.offsets).max();
+    assert_eq!(last, Some((batches as i64 - 1, Some(batches as i64))), "the epoch of the last batch");
+    assert_eq!(report.all_findings().count(), known + 1);
 }
