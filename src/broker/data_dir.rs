@@ -8,8 +8,8 @@
 //! | 16 | 4 | node id, big-endian |
 //! | 20 | 16 | directory id |
 //!
-//! A first start makes the marker `formatting`, then the folder of the metadata log, then `weir.meta`, and then removes
-//! the marker; each step is durable before the next. So with the marker and without `weir.meta` there is nothing to
+//! A first start makes the marker `formatting`, then the folder of the metadata log, `deleted/` and `quarantine/`, then
+//! `weir.meta`, and then removes the marker; each step is durable before the next. So with the marker and without `weir.meta` there is nothing to
 //! lose, and it begins again.
 
 use std::fmt;
@@ -164,7 +164,13 @@ impl DataDir {
         })?;
         // WHY again: where folders can't be locked, another broker may have been here until now.
         let meta = match look(disk, path, node_id)? {
-            Some(meta) => meta,
+            Some(meta) => {
+                // An older Weir made them when they were needed. Without room a start is no reason to end.
+                if let Err(error) = folder::make_places(disk, path) {
+                    tracing::warn!(%error, "a folder that a delete needs can't be made");
+                }
+                meta
+            }
             None => format_new(env, path, node_id)?,
         };
         remove_marker(disk, path)?;
@@ -268,6 +274,7 @@ fn format_new(env: &Env, path: &Path, node_id: i32) -> Result<DirectoryMeta, Dat
             }
         },
     )?;
+    folder::make_places(disk, path)?;
     checkpoint::write(disk, &path.join(META_FILE), META_KIND, &meta.encode())?;
     Ok(meta)
 }
@@ -284,6 +291,7 @@ fn refuse_foreign(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
             || (unfinished
                 && (name == FORMATTING_FILE
                     || name == folder::name_of(METADATA_TOPIC, METADATA_ID.partition)
+                    || [folder::DELETED_DIR, folder::QUARANTINE_DIR].contains(&name)
                     || Path::new(name) == Path::new(META_FILE).with_extension("tmp")
                     || folder::is_unfinished(name)))
     };
@@ -382,7 +390,7 @@ mod tests {
         assert_eq!(first, second);
         let names: Vec<_> =
             disk.list(Path::new("/srv/weir")).expect("there").into_iter().map(|entry| entry.name).collect();
-        assert_eq!(names, ["__cluster_metadata-0", "weir.lock", "weir.meta"]);
+        assert_eq!(names, ["__cluster_metadata-0", "deleted", "quarantine", "weir.lock", "weir.meta"]);
     }
 
     #[test]

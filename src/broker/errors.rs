@@ -98,7 +98,7 @@ impl Place<'_> {
             // WHY in words: such a file system may show much free space.
             DiskErrorKind::Full if makes_a_name => self.error(
                 ErrorKind::DiskFull,
-                format_args!("the file system has no room for another file: {error}"),
+                format_args!("the file system has no room for another file, which a delete of a topic does not need: {error}"),
             ),
             DiskErrorKind::Full => self.error(ErrorKind::DiskFull, &error),
             _ => {
@@ -268,7 +268,7 @@ mod tests {
         let message = |error| PLACE.append_error(error).message;
         let no_name = DiskError { operation: OpKind::Open, ..disk(DiskErrorKind::Full) };
         let told = message(AppendError::NotWritten(no_name));
-        assert!(told.contains("the file system has no room for another file: open x: no; "), "{told}");
+        assert!(told.contains("the file system has no room for another file, which a delete of a topic does not need: open x: no; "), "{told}");
         let told = message(AppendError::NotWritten(disk(DiskErrorKind::Full)));
         assert!(told.contains(": write x: no; free space"), "{told}");
     }

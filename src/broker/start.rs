@@ -170,8 +170,13 @@ fn sort_folders(disk: &dyn Disk, data_dir: &Path, image: &Image) -> Result<(), S
     let mut missing: HashSet<String> = image.topics().flat_map(|topic| ready_names(topic)).collect();
     for name in folder::list(disk, data_dir)? {
         if !missing.remove(&name) && !is_known(image, disk, data_dir, &name) {
-            tracing::warn!(folder = %name, "nobody knows this folder: moved to quarantine");
-            folder::quarantine(disk, data_dir, &name)?;
+            match folder::quarantine(disk, data_dir, &name) {
+                Ok(()) => tracing::warn!(folder = %name, "nobody knows this folder: moved to quarantine"),
+                // It does no harm where it is: no topic takes its name.
+                Err(error) => {
+                    tracing::error!(folder = %name, %error, "nobody knows this folder, and it can't be moved to quarantine")
+                }
+            }
         }
     }
     for name in missing {

@@ -18,12 +18,26 @@ pub enum Rule {
     CutBack,
     /// A failed sync takes the partition offline.
     GoOffline,
+    /// A round of syncs in which a file could not even be opened is tried again.
+    TryAgain,
+    /// Connections leave descriptors for files.
+    SpareDescriptors,
     /// User appends are refused while free space is below the reserve.
     KeepReserve,
     /// While the disk stands still appends are left to the writer thread.
     LeaveToWriter,
     /// A deleted topic's folders are moved away before the reply.
     MoveDeleted,
+    /// The folders that deletes and strangers are moved to are there before anybody needs them.
+    MakePlaces,
+    /// Folders of deleted topics that could not be moved away are left for the next start to try again.
+    KeepDeleting,
+    /// What recovery sets aside takes the place of nothing.
+    KeepSetAside,
+    /// Append time never goes back within a log.
+    KeepTimesInOrder,
+    /// After a leap of the wall clock retention by time goes one segment at a time.
+    GoSlow,
     /// A trim is in the metadata before its reply.
     NoteTrim,
     /// A file of Weir's own is taken for damaged where its checksum does not fit.

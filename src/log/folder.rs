@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::base::limits::SYNCFS_FILES_MIN;
 use crate::base::{ClusterId, TopicId, TopicPartition};
 use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode};
+use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError};
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
 
@@ -115,11 +116,22 @@ pub fn name_of(topic: &str, partition: i32) -> String {
     format!("{topic}-{partition}")
 }
 
+/// Makes `deleted/` and `quarantine/` where they are missing. WHY before anybody needs them: a disk without room for another file
+/// has none for a folder either, and a delete is what makes room.
+///
+/// Cost: a sync for each that is made. Errors: no room, first of all; what needs one of them tries again.
+pub fn make_places(disk: &dyn Disk, data_dir: &Path) -> DiskResult<()> {
+    if !Rule::MakePlaces.holds() {
+        return Ok(());
+    }
+    [DELETED_DIR, QUARANTINE_DIR].iter().try_for_each(|name| ensure_dir(disk, data_dir, name).map(drop))
+}
+
 /// Makes the folders of some partitions of one topic, each with its `partition.meta`. Those that are there already
 /// stay as they are. All are durable when this returns.
 ///
 /// Cost: a few folders take three syncs each, many take one of the file system; and one for all. Errors:
-/// [`FolderError::Taken`]; after an error some may be there.
+/// [`FolderError::Taken`]; after an error some may be there, but none that is not whole.
 pub fn create(
     disk: &dyn Disk,
     data_dir: &Path,
@@ -127,6 +139,22 @@ pub fn create(
     metas: impl IntoIterator<Item = PartitionMeta>,
 ) -> Result<(), FolderError> {
     let mut made = Vec::new();
+    let done = make_all(disk, data_dir, topic, metas, &mut made);
+    if done.is_err() {
+        // On a full disk they take what others need; what can't be removed now the next start removes.
+        made.iter().for_each(|(aside, _)| remove_tree(disk, aside).unwrap_or_default());
+    }
+    done
+}
+
+/// Fills `made` with each folder and the name that it gets.
+fn make_all(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    topic: &str,
+    metas: impl IntoIterator<Item = PartitionMeta>,
+    made: &mut Vec<(PathBuf, PathBuf)>,
+) -> Result<(), FolderError> {
     for meta in metas {
         let path = path_of(data_dir, topic, meta.id.partition);
         match occupant(disk, &path)? {
@@ -138,8 +166,9 @@ pub fn create(
         let aside = data_dir.join(format!("{CREATING_PREFIX}{}{CREATING_SUFFIX}", meta.id));
         remove_tree(disk, &aside)?;
         disk.create_dir(&aside)?;
-        checkpoint::write_unsynced(disk, &aside.join(META_FILE), META_KIND, &meta.encode())?;
+        let meta_file = aside.join(META_FILE);
         made.push((aside, path));
+        checkpoint::write_unsynced(disk, &meta_file, META_KIND, &meta.encode())?;
     }
     if made.len() >= SYNCFS_FILES_MIN {
         disk.sync_file_system(data_dir)?;

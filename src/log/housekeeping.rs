@@ -70,9 +70,9 @@ impl PartitionLog {
             count += 1;
         }
         // What is not acknowledged yet is not old.
-        let high_watermark = self.offsets().high_watermark;
-        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([writer.tally.end_offset]);
-        let count = count.min(ends.take_while(|end| *end <= high_watermark).count());
+        let count = count.min(wholly_below(&segments, &writer, self.offsets().high_watermark));
+        // What a trim had no room to remove: there may be room by now.
+        let count = count.max(wholly_below(&segments, &writer, self.offsets().log_start));
         self.remove_front(&mut writer, count)
     }
 
@@ -121,11 +121,7 @@ impl PartitionLog {
         if self.is_closed() {
             return Err(ReadError::Closed);
         }
-        let segments = self.segments.load_full();
-        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([writer.tally.end_offset]);
-        let count = ends.take_while(|end| *end <= to).count();
-        let is_all = count == segments.len();
-        let count = if is_all && writer.tally.position == 0 { count - 1 } else { count };
+        let count = wholly_below(&self.segments.load(), &writer, to);
         Ok(self.remove_front(&mut writer, count)?)
     }
 
@@ -180,4 +176,11 @@ impl PartitionLog {
         tracing::info!(topic = %self.topic, partition = self.id.partition, segments = count, log_start, "removed old segments");
         Ok(())
     }
+}
+
+/// How many segments from the front hold nothing at or above `to`. An empty end stays: it keeps the log's end.
+fn wholly_below(segments: &[Arc<Segment>], writer: &Writer, to: Offset) -> usize {
+    let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([writer.tally.end_offset]);
+    let count = ends.take_while(|end| *end <= to).count();
+    if count == segments.len() && writer.tally.position == 0 { count - 1 } else { count }
 }

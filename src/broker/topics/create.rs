@@ -114,12 +114,13 @@ fn plan_create(image: &Image, request: &CreateTopic, topic_id: TopicId) -> Resul
 
 /// Folders that could not be made or moved, as a public error.
 pub(super) fn folder_error(topic: &str, verb: &str, error: FolderError) -> Error {
-    let kind = match &error {
-        FolderError::Disk(DiskError { kind: DiskErrorKind::Full, .. }) => ErrorKind::DiskFull,
-        _ => ErrorKind::StorageError,
+    let (kind, advice) = match &error {
+        FolderError::Disk(DiskError { kind: DiskErrorKind::Full, .. }) => {
+            (ErrorKind::DiskFull, ErrorKind::DiskFull.row().advice)
+        }
+        _ => (ErrorKind::StorageError, "correct that and try again"),
     };
-    let message =
-        format!("the folders of topic '{topic}' can't be {verb}: {error}; correct that and try again");
+    let message = format!("the folders of topic '{topic}' can't be {verb}: {error}; {advice}");
     Error::new(kind, message).outcome(Outcome::NotWritten).with("topic", topic).caused_by(error)
 }
 

@@ -273,13 +273,16 @@ fn hold_folders(node: &Node) -> Result<(), String> {
         let name = topic.name.clone();
         (0..topic.ready_count).map(move |partition| folder::name_of(&name, partition))
     };
-    let own = ["__cluster_metadata-0", "flush-journal", "weir.lock", "weir.meta"].map(str::to_owned);
+    let places = [folder::DELETED_DIR, folder::QUARANTINE_DIR];
+    let own = ["__cluster_metadata-0", "flush-journal", "weir.lock", "weir.meta"];
+    let own = own.into_iter().chain(places).map(str::to_owned);
     let expected: BTreeSet<String> = image.topics().flat_map(of_topic).chain(own).collect();
-    let mut found: BTreeSet<String> = names(&node.disk, DATA);
-    found.remove(folder::DELETED_DIR);
-    let kept = names(&node.disk, &format!("{DATA}/{}", folder::DELETED_DIR));
-    if found != expected || !kept.is_empty() {
-        return Err(format!("{expected:?} should be there, {found:?} are, deleted are {kept:?}"));
+    let found: BTreeSet<String> = names(&node.disk, DATA);
+    let kept = places.map(|place| names(&node.disk, &format!("{DATA}/{place}")));
+    if found != expected || kept.iter().any(|kept| !kept.is_empty()) {
+        return Err(format!(
+            "{expected:?} should be there, {found:?} are, deleted and in quarantine are {kept:?}"
+        ));
     }
     Ok(())
 }

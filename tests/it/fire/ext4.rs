@@ -17,6 +17,15 @@ pub(crate) struct Ext4 {
 impl Ext4 {
     /// Makes and mounts one of `megabytes`. Errors: why this machine does not let us, in words.
     pub(crate) fn new(megabytes: u32) -> Result<Self, String> {
+        Self::with(megabytes, &[])
+    }
+
+    /// The same with room for about so many files and folders.
+    pub(crate) fn with_files(megabytes: u32, files: u32) -> Result<Self, String> {
+        Self::with(megabytes, &["-N", &files.to_string()])
+    }
+
+    fn with(megabytes: u32, options: &[&str]) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("mounting needs root".to_owned());
         }
@@ -25,8 +34,9 @@ impl Ext4 {
         std::fs::create_dir(this.path()).unwrap();
         run("truncate", &["-s", &format!("{megabytes}M"), text(&this.image())])?;
         // WHY no lazy parts: they would be written while the load runs.
-        let options = "lazy_itable_init=0,lazy_journal_init=0";
-        run("mkfs.ext4", &["-q", "-F", "-E", options, text(&this.image())])?;
+        let at_once = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
+        let image = this.image();
+        run("mkfs.ext4", &[&at_once, options, &[text(&image)]].concat())?;
         this.mount()?;
         Ok(this)
     }

@@ -239,7 +239,8 @@ fn names(path: &Path) -> BTreeSet<String> {
 
 /// There are the folders of the topics that there are, and nothing else.
 fn check_folders(data: &Path, topics: &BTreeSet<&str>) {
-    let own = ["__cluster_metadata-0", "flush-journal", "weir.lock", "weir.meta"].map(str::to_owned);
+    let own = ["__cluster_metadata-0", "deleted", "flush-journal", "quarantine", "weir.lock", "weir.meta"];
+    let own = own.map(str::to_owned);
     let of_topics =
         topics.iter().flat_map(|name| (0..PARTITIONS).map(move |number| format!("{name}-{number}")));
     let expected: BTreeSet<String> = of_topics.chain(own).collect();
@@ -248,7 +249,9 @@ fn check_folders(data: &Path, topics: &BTreeSet<&str>) {
     // Written once in a thousand commands.
     found.remove("metadata.snapshot");
     assert_eq!(found, expected, "the data directory");
-    assert_eq!(names(&data.join("deleted")), BTreeSet::new(), "deleted/");
+    for place in ["deleted", "quarantine"] {
+        assert_eq!(names(&data.join(place)), BTreeSet::new(), "{place}/");
+    }
 }
 
 #[tokio::test]

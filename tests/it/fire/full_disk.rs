@@ -5,6 +5,7 @@
 //! all the time, writes go on without a restart, and a killed broker comes back on the full disk.
 
 mod filler;
+mod no_more_files;
 
 use std::io::Write;
 use std::path::PathBuf;
