@@ -81,10 +81,11 @@ pub async fn serve(
     }
 }
 
-/// Accepts for ever. Above `max.connections`, or without memory for what it may send, a connection is closed at once.
+/// Accepts for ever. Above `max.connections`, without descriptors to spare, or without memory for what it may send, a connection is closed at once.
 async fn accept(broker: &Broker, listener: &TcpListener, queues: &[mpsc::Sender<Accepted>]) {
     let gate = WindowGate::new(broker.budget().clone());
-    let places = Arc::new(Semaphore::new(broker.settings().connections_max.min(Semaphore::MAX_PERMITS)));
+    let most = broker.connections_max().min(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(most));
     let mut turns = queues.iter().cycle();
     loop {
         let socket = match listener.accept().await {
@@ -97,7 +98,10 @@ async fn accept(broker: &Broker, listener: &TcpListener, queues: &[mpsc::Sender<
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
             broker.counters().refused(Refusal::Connections).increment();
-            tracing::warn!("a connection was refused: max.connections is reached");
+            tracing::warn!(
+                most,
+                "a connection was refused: no more fit max.connections and the limit of open files"
+            );
             continue;
         };
         let Some(admission) = gate.admit() else {

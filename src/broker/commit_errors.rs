@@ -12,13 +12,17 @@ impl From<CommitError> for Error {
             // A request is checked before it becomes a command, so this is a mistake of ours.
             CommitError::Refused(_) => ErrorKind::Internal,
             CommitError::DiskFull(_) => ErrorKind::DiskFull,
-            CommitError::Failed(_) => ErrorKind::StorageError,
+            CommitError::NotWritten(_) | CommitError::Failed(_) => ErrorKind::StorageError,
         };
         let outcome = match &error {
             CommitError::Failed(_) => Outcome::Unknown,
             _ => Outcome::NotWritten,
         };
-        Error::new(kind, format!("metadata can't be changed: {error}; {}", kind.row().advice))
+        let advice = match &error {
+            CommitError::NotWritten(_) => "cure that, and try again",
+            _ => kind.row().advice,
+        };
+        Error::new(kind, format!("metadata can't be changed: {error}; {advice}"))
             .outcome(outcome)
             .caused_by(error)
     }

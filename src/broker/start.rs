@@ -26,7 +26,7 @@ use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
 use crate::cluster::{Command, CommitError, Image, MetadataError, MetadataLog, Topic};
 use crate::config::BrokerSettings;
 use crate::env::rule::Rule;
-use crate::env::{Disk, DiskError, Env, threads};
+use crate::env::{Disk, DiskError, Env, process, threads};
 use crate::log::flush::checkpoint::CheckpointError;
 use crate::log::{LogStore, OpenError, StoreOptions, folder};
 
@@ -96,7 +96,7 @@ pub(super) async fn start(env: Env, settings: BrokerSettings) -> Result<Arc<Brok
     let total_bytes = env.disk.space(&path)?.total_bytes;
     let options = StoreOptions {
         disk_reserve_bytes: settings.disk_reserve_of(total_bytes),
-        open_files_max: settings.open_files_max,
+        open_files_max: settings.open_files_within(process::descriptors_max()),
     };
     let store = LogStore::open(env.clone(), &path, options).map_err(StartError::Store)?;
     let was_clean = store.was_clean();

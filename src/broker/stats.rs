@@ -9,6 +9,7 @@ use super::off_shard::off_shard;
 use super::topics::names::is_internal;
 use crate::base::size::print_bytes;
 use crate::env::process;
+use crate::env::rule::Rule;
 use crate::metrics::export;
 use crate::metrics::names::{Snapshot, State, TopicState};
 use crate::metrics::rates::LOOK_EVERY;
@@ -207,7 +208,7 @@ impl Broker {
         let (used, limit) = (state.memory_used_bytes, state.memory_limit_bytes);
         let open: u64 =
             Protocol::ALL.iter().map(|protocol| self.counters().connections(*protocol).get()).sum();
-        let places = self.settings.connections_max as u64;
+        let places = self.connections_max() as u64;
         let is_near = |number: u64, bound: u64| {
             bound > 0 && number.saturating_mul(NEARLY.1) >= bound.saturating_mul(NEARLY.0)
         };
@@ -221,6 +222,14 @@ impl Broker {
             is_near(open, places).then_some(Problem::ConnectionsNearlyUsed { open, limit: places }),
         ];
         found.into_iter().flatten().collect()
+    }
+
+    /// Connections at a time: `max.connections`, or what the limit of descriptors leaves beside the log files.
+    pub fn connections_max(&self) -> usize {
+        match Rule::SpareDescriptors.holds() {
+            true => self.settings.connections_within(process::descriptors_max()),
+            false => self.settings.connections_max,
+        }
     }
 
     /// Requests of all methods so far.

@@ -139,6 +139,8 @@ pub enum CommitError {
     Refused(ApplyError),
     /// There is no room, not even in the reserve. Nothing was written.
     DiskFull(String),
+    /// The disk refused it. Nothing was written.
+    NotWritten(String),
     /// The broker is stopping. Whether the command was written, the next start tells.
     Closed,
     /// The log failed. Nobody knows whether the command is in it; the broker has to end, and a start will tell.
@@ -150,6 +152,7 @@ impl fmt::Display for CommitError {
         match self {
             Self::Refused(error) => error.fmt(f),
             Self::DiskFull(what) => write!(f, "the disk is full: {what}"),
+            Self::NotWritten(what) => write!(f, "nothing was written: {what}"),
             Self::Closed => write!(f, "the broker is stopping"),
             Self::Failed(what) => write!(f, "the metadata log failed: {what}"),
         }
@@ -171,7 +174,8 @@ impl From<AppendError> for CommitError {
             AppendError::NotWritten(error) if error.kind == DiskErrorKind::Full => {
                 Self::DiskFull(error.to_string())
             }
-            AppendError::NotWritten(error) | AppendError::Unknown(error) => Self::Failed(error.to_string()),
+            AppendError::NotWritten(error) => Self::NotWritten(error.to_string()),
+            AppendError::Unknown(error) => Self::Failed(error.to_string()),
             AppendError::Offline(reason) => Self::Failed(reason),
             AppendError::Closed => Self::Closed,
             AppendError::OutOfOrderSequence { .. } | AppendError::ProducerFenced { .. } => {
@@ -454,6 +458,8 @@ mod tests {
             |kind| DiskError { kind, operation: OpKind::Write, path: "x".into(), detail: "no".to_owned() };
         let full = CommitError::from(AppendError::NotWritten(error(DiskErrorKind::Full)));
         assert!(matches!(full, CommitError::DiskFull(_)));
+        let refused = CommitError::from(AppendError::NotWritten(error(DiskErrorKind::TooManyFiles)));
+        assert!(matches!(refused, CommitError::NotWritten(_)));
         let failed = CommitError::from(AppendError::Unknown(error(DiskErrorKind::Io)));
         assert!(matches!(failed, CommitError::Failed(_)));
     }

@@ -25,6 +25,10 @@ const OPEN_FILES_MIN: u64 = 16;
 /// Most files that make sense in one process.
 const OPEN_FILES_MAX: u64 = 1 << 20;
 
+/// Descriptors that are left for what is neither a log file nor a connection: folders while they are synced, sockets that listen,
+/// files that are made, or in use beyond those held open. A quarter of all where there are few.
+const DESCRIPTORS_KEPT: u64 = 64;
+
 /// Smallest `disk.reserve.bytes`: room for what a start, a trim and a delete write before they free any.
 const DISK_RESERVE_BYTES_MIN: u64 = MIB;
 
@@ -164,6 +168,18 @@ impl BrokerSettings {
         }
     }
 
+    /// Log files held open by a process that may hold so many descriptors: `open.files.max`, and at most half of them.
+    pub fn open_files_within(&self, descriptors_max: u64) -> usize {
+        self.open_files_max.min(usize::try_from(descriptors_max / 2).unwrap_or(usize::MAX))
+    }
+
+    /// Connections at a time of such a process: `max.connections`, and no more than leave the files theirs.
+    pub fn connections_within(&self, descriptors_max: u64) -> usize {
+        let kept = DESCRIPTORS_KEPT.min(descriptors_max / 4);
+        let left = descriptors_max.saturating_sub(self.open_files_within(descriptors_max) as u64 + kept);
+        self.connections_max.min(usize::try_from(left).unwrap_or(usize::MAX)).max(1)
+    }
+
     /// Free bytes that user appends leave on a file system of `total_bytes`: `disk.reserve.bytes`, else 2 % of it,
     /// at least 4 MiB and at most 1 GiB.
     pub fn disk_reserve_of(&self, total_bytes: u64) -> u64 {
@@ -290,7 +306,7 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
             name: "open.files.max",
             kind: KeyKind::Integer(Range::of(OPEN_FILES_MIN as i64, OPEN_FILES_MAX as i64)),
             default: Fallback::Computed("half of the descriptor limit"),
-            doc: "Log files held open; the others are opened again when they are used.",
+            doc: "Log files held open, at most half of the descriptor limit; the others are opened again when they are used.",
         },
         get: |settings| Some(Value::Number(settings.open_files_max as i64)),
         set: |settings, value| settings.open_files_max = value.number().unsigned_abs() as usize,
@@ -300,7 +316,7 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
             name: "max.connections",
             kind: KeyKind::Integer(Range::of(1, 1_000_000)),
             default: Fallback::Value("10000"),
-            doc: "Connections at a time; more are closed as they come.",
+            doc: "Connections at a time, fewer where the descriptor limit leaves none for more; others are closed as they come.",
         },
         get: |settings| Some(Value::Number(settings.connections_max as i64)),
         set: |settings, value| settings.connections_max = value.number().unsigned_abs() as usize,

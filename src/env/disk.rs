@@ -179,6 +179,14 @@ impl DiskError {
         }
     }
 
+    /// Whether the same may succeed when it is tried again, with nothing lost by trying: no sync was begun, and what it was asked of is
+    /// where it was.
+    pub fn may_pass(&self) -> bool {
+        let is_there =
+            matches!(self.kind, DiskErrorKind::TooManyFiles | DiskErrorKind::Full | DiskErrorKind::Io);
+        is_there && !self.is_failed_sync()
+    }
+
     /// Whether it was a sync that failed: what it was to cover may be gone, and a later one that succeeds proves nothing.
     pub fn is_failed_sync(&self) -> bool {
         self.operation.is_sync()

@@ -20,9 +20,13 @@ pub fn resident() -> Resident {
 /// Descriptors of this process: how many are open, and how many may be; zeros where the system does not tell.
 pub fn descriptors() -> (u64, u64) {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     // One of them is the look itself.
-    (open.saturating_sub(1), limit.unwrap_or(u64::MAX))
+    (open.saturating_sub(1), descriptors_max())
+}
+
+/// How many descriptors this process may hold. Cost: one system call.
+pub fn descriptors_max() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Whether SIGHUP is ignored, as under `nohup`; false where the system does not tell.

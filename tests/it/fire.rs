@@ -3,6 +3,7 @@
 mod checkpoints;
 mod cursors;
 mod damage;
+mod descriptors;
 mod ext4;
 mod first_start;
 mod folders;

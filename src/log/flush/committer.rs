@@ -3,7 +3,7 @@
 //! A round takes the logs that are due, notes how far each is written, syncs, writes the durable points to the journal, and raises
 //! the flushed offsets, which wakes those who wait. Appends that come meanwhile are the next round: the longer a sync takes, the more
 //! share it. At a roll: old file, new file, folder, then the mark. A failed sync is never retried and never acknowledged past: the
-//! log goes offline.
+//! log goes offline. What fails before a sync is begun, such as an opening for want of descriptors, is left to a later round.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -34,6 +34,8 @@ const SEALS_PER_ROUND: usize = 8;
 const LAZY_LOOK_MS: u64 = 50;
 /// Time between two looks at the free space while there is enough, in ms.
 const SPACE_LOOK_MS: i64 = 500;
+/// Time between two words about rounds that are tried again, in ms.
+const PUT_OFF_TOLD_MS: i64 = 10_000;
 /// Waits when there is nothing to do, in ms.
 const IDLE_LOOK_MS: u64 = 10_000;
 
@@ -47,6 +49,8 @@ pub struct Committer {
     /// Why the journal's last sync failed, so that it is told once.
     journal_error: Mutex<Option<String>>,
     space_checked_ms: AtomicI64,
+    /// When it was last told that a round is tried again.
+    put_off_told_ms: AtomicI64,
 }
 
 /// A log with what this round does for it.
@@ -59,10 +63,20 @@ struct Job {
 impl Committer {
     pub(in crate::log) fn new(shared: Arc<Shared>, journal: Journal) -> Self {
         let (journal_synced_ms, space_checked_ms) = (AtomicI64::new(0), AtomicI64::new(0));
+        let put_off_told_ms = AtomicI64::new(i64::MIN);
         let (rounds, is_syncfs_broken) = (Mutex::default(), AtomicBool::new(false));
         let journal = Mutex::new(journal);
         let journal_error = Mutex::default();
-        Self { shared, journal, rounds, is_syncfs_broken, journal_synced_ms, journal_error, space_checked_ms }
+        Self {
+            shared,
+            journal,
+            rounds,
+            is_syncfs_broken,
+            journal_synced_ms,
+            journal_error,
+            space_checked_ms,
+            put_off_told_ms,
+        }
     }
 
     /// Returns when no round is under way.
@@ -108,6 +122,8 @@ impl Committer {
         self.note_points(&mut jobs);
         let took = self.shared.env.clock.monotonic().saturating_sub(begun);
         self.shared.counters.sync_rounds.record(took);
+        let (put_off, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(Job::may_pass);
+        self.put_off(put_off);
         for job in &jobs {
             match &job.failed {
                 Some(error) if Rule::GoOffline.holds() => {
@@ -119,6 +135,23 @@ impl Committer {
         }
         let held = jobs.into_iter().filter(|job| job.failed.is_none() || !Rule::GoOffline.holds());
         held.fold(SEALS_PER_ROUND, |seals, job| settle(&self.shared, job, seals));
+    }
+
+    /// Leaves to a later round what failed before a sync was begun: nothing of it is acknowledged, and nothing is lost.
+    fn put_off(&self, jobs: Vec<Job>) {
+        let now_ms = self.shared.monotonic_ms();
+        let is_told = |told_ms: i64| now_ms.saturating_sub(told_ms) < PUT_OFF_TOLD_MS;
+        if let Some(error) = jobs.iter().find_map(|job| job.failed.as_ref())
+            && !is_told(self.put_off_told_ms.load(Ordering::Relaxed))
+        {
+            self.put_off_told_ms.store(now_ms, Ordering::Relaxed);
+            tracing::error!(%error, logs = jobs.len(), "a sync can't be begun and is tried again; nothing is acknowledged meanwhile");
+        }
+        for job in jobs {
+            job.log.unsynced.lock().put_back(job.capture);
+            // WHY not urgent: what failed a moment ago fails again.
+            self.shared.dirty.put_lazy(&job.log);
+        }
     }
 
     fn sync_files(&self, jobs: &mut [Job]) {
@@ -143,6 +176,9 @@ impl Committer {
             }
         }
         if let Err(error) = self.shared.disk().sync_file_system(&self.shared.data_dir) {
+            if !error.is_failed_sync() {
+                return false;
+            }
             // WHY for good: the system tells such an error once, and a later success would hide it from files of later rounds. The
             // descriptor of each file still tells its own.
             self.is_syncfs_broken.store(true, Ordering::Relaxed);
@@ -201,6 +237,13 @@ fn news(before: &mut Option<String>, now: Option<String>) -> Option<String> {
     let is_same = *before == now;
     before.clone_from(&now);
     now.filter(|_| !is_same)
+}
+
+impl Job {
+    /// Whether what failed was no sync, and may succeed the next time.
+    fn may_pass(&self) -> bool {
+        self.failed.as_ref().is_some_and(DiskError::may_pass) && Rule::TryAgain.holds()
+    }
 }
 
 impl PartitionLog {

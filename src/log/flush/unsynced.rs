@@ -32,6 +32,8 @@ pub(in crate::log) struct Unsynced {
 
 /// What one round is to make durable for one log.
 pub(in crate::log) struct Capture {
+    bytes: u64,
+    since_ms: i64,
     pub(in crate::log) segments: Vec<Arc<Segment>>,
     pub(in crate::log) folder: bool,
     pub(in crate::log) seal: Vec<(Arc<Segment>, Footer)>,
@@ -99,8 +101,9 @@ impl Unsynced {
 
     /// Takes the work out for a round.
     pub(in crate::log) fn capture(&mut self) -> Capture {
-        self.bytes = 0;
         Capture {
+            bytes: std::mem::take(&mut self.bytes),
+            since_ms: self.since_ms,
             segments: std::mem::take(&mut self.segments),
             folder: std::mem::take(&mut self.folder),
             seal: std::mem::take(&mut self.seal),
@@ -109,5 +112,22 @@ impl Unsynced {
             segment_base: self.active.base_offset(),
             position: self.position,
         }
+    }
+
+    /// Takes back what a round could not try, with what has come since.
+    pub(in crate::log) fn put_back(&mut self, capture: Capture) {
+        if capture.bytes > 0 {
+            self.bytes += capture.bytes;
+            self.since_ms = capture.since_ms;
+        }
+        let newer = std::mem::replace(&mut self.segments, capture.segments);
+        for segment in newer {
+            if !self.segments.iter().any(|older| Arc::ptr_eq(older, &segment)) {
+                self.segments.push(segment);
+            }
+        }
+        self.folder |= capture.folder;
+        self.seal.splice(..0, capture.seal);
+        self.snapshot = self.snapshot.take().or(capture.snapshot);
     }
 }

@@ -59,8 +59,18 @@ impl Fault {
 
     /// Puts the fault into a process that runs.
     pub(crate) async fn attach(&self, pid: u32, notes: &Path) -> Attached {
+        self.attach_with(pid, notes, &[]).await
+    }
+
+    /// The same for calls that have to do with one file or folder only.
+    pub(crate) async fn attach_on(&self, pid: u32, notes: &Path, path: &Path) -> Attached {
+        self.attach_with(pid, notes, &["-P", path.to_str().expect("temporary folders have plain names")])
+            .await
+    }
+
+    async fn attach_with(&self, pid: u32, notes: &Path, more: &[&str]) -> Attached {
         let mut command = Command::new("strace");
-        command.args(self.options(notes)).args(["-p", &pid.to_string()]);
+        command.args(self.options(notes)).args(more).args(["-p", &pid.to_string()]);
         let said = std::fs::File::create(notes.with_extension("said")).unwrap();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap();
         let attached = Attached(child);
@@ -83,6 +93,25 @@ impl Drop for Attached {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.0.wait();
     }
+}
+
+impl Attached {
+    /// Lets go of a process that was killed. WHY not left to `strace`: now and then it does not hear of a dead thread, and the process
+    /// stays undead as long as that one is its tracer's.
+    pub(crate) fn give_up_dead(&mut self, pid: u32) -> bool {
+        let is_dead = is_dead(pid);
+        if is_dead {
+            // It may have ended by itself.
+            let _ = self.0.kill();
+        }
+        is_dead
+    }
+}
+
+/// Whether a process is gone but for being waited for.
+fn is_dead(pid: u32) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 /// Whether every thread of a process is traced; one that is gone needs nothing more.

@@ -191,6 +191,12 @@ impl<'a> Fire<'a> {
         let places: BTreeSet<&str> = hits.iter().map(|hit| place_of(hit)).collect();
         places.into_iter().for_each(|place| *tally.places.entry(place).or_default() += 1);
         assert!(!broker.said_itself().contains("panicked"), "{told}: it said\n{}", broker.said());
+        // What can't be opened was not synced either, so nothing is in doubt.
+        let offline = offline(&broker.said_itself());
+        assert!(
+            calls.names != "openat" || offline.is_empty(),
+            "{told}: {offline:?} are offline for want of an opening"
+        );
         if end == End::Lived && self.rng.bool() {
             broker.terminate();
             assert!(broker.ended(STOP_WAIT).await.is_some(), "{told}: it does not stop");
@@ -245,6 +251,11 @@ impl<'a> Fire<'a> {
         let ended = match ended {
             Some(status) => Some(status),
             None => self.offline_stays(broker, told, tally).await,
+        };
+        let ended = match ended {
+            // It ends in order, which takes a while.
+            None if failed_syncs(&struck).contains(&None) => broker.ended(STOP_WAIT).await,
+            ended => ended,
         };
         let said = broker.said_itself();
         match ended {
