@@ -194,16 +194,20 @@ fn ready_names(topic: &Topic) -> impl Iterator<Item = String> + use<> {
     (0..topic.ready_count).map(move |partition| folder::name_of(&name, partition))
 }
 
-/// The metadata log, and folders of partitions that are not ready yet.
+/// The metadata log, folders of partitions that are not ready yet, and those of deleted topics that could not be moved away: the
+/// next start tries again. Also one that can't be asked now.
 fn is_known(image: &Image, disk: &dyn Disk, data_dir: &Path, name: &str) -> bool {
     if name == folder::name_of(METADATA_TOPIC, METADATA_ID.partition) {
         return true;
     }
-    let Ok(meta) = folder::read_meta(disk, &data_dir.join(name)) else { return false };
-    let TopicPartition { topic_id, partition } = meta.id;
+    let TopicPartition { topic_id, partition } = match folder::read_meta(disk, &data_dir.join(name)) {
+        Ok(meta) => meta.id,
+        Err(CheckpointError::Disk(_)) => return true,
+        Err(_) => return false,
+    };
     image.topic_by_id(topic_id).is_some_and(|topic| {
-        !topic.deleting
-            && (topic.ready_count..topic.partition_count()).contains(&partition)
+        let first = if topic.deleting && Rule::KeepDeleting.holds() { 0 } else { topic.ready_count };
+        (first..topic.partition_count()).contains(&partition)
             && name == folder::name_of(&topic.name, partition)
     })
 }

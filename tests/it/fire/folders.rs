@@ -3,6 +3,7 @@
 //! No record of an older topic is ever read in a newer one of its name, nothing is left over after a start, and what was
 //! acknowledged holds: topics made are there with their records, deleted ones are gone, from the moment of the answer on.
 
+mod each_call;
 mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,7 +246,6 @@ fn check_folders(data: &Path, topics: &BTreeSet<&str>) {
         topics.iter().flat_map(|name| (0..PARTITIONS).map(move |number| format!("{name}-{number}")));
     let expected: BTreeSet<String> = of_topics.chain(own).collect();
     let mut found = names(data);
-    found.remove("deleted");
     // Written once in a thousand commands.
     found.remove("metadata.snapshot");
     assert_eq!(found, expected, "the data directory");
