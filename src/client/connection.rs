@@ -235,7 +235,11 @@ fn from_status(address: &str, status: Status) -> Error {
 }
 
 fn unreachable(address: &str, detail: &str) -> String {
-    format!("can't reach the broker at {address}: {detail}; check the address and that the broker runs")
+    let is_here = ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|host| address.starts_with(host));
+    let start = if is_here { " (`weir serve --dev` starts one here)" } else { "" };
+    format!(
+        "can't reach the broker at {address}: {detail}; check the address and that the broker runs{start}"
+    )
 }
 
 /// The innermost cause says most: "connection refused", not "transport error".

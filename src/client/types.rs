@@ -199,6 +199,16 @@ pub struct Topic {
 }
 
 /// Records and bytes a second, lately.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// for topic in client.admin().list_topics().await? {
+///     let rate = topic.rate.unwrap_or_default();
+///     println!("{}: {:.0} records/s in, {:.0} out", topic.name, rate.records_in, rate.records_out);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct TopicRate {
     /// Records written.

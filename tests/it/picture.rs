@@ -18,7 +18,7 @@ const COMMANDS: &[&str] = &[
     r#"printf 'u1:{"n":1}\nu2:{"n":2}\n' | weir produce orders -K: --report '%t[%p]@%o\n'"#,
     "weir produce orders -J -F data/activity.ndjson",
     r"weir consume orders -o -1 -p 0 -e -f '%t[%p]@%o %d{strftime[%F %T]} %k=%v\n'",
-    "weir topic list",
+    "weir topic describe orders --section partitions",
     "kill -9 $!",
     "weir serve --dev &",
     "weir consume orders -o start -e -q | wc -l",
