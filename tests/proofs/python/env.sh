@@ -38,7 +38,7 @@ run_script() {
         echo "skipped: $SKIPPED"
         return 0
     fi
-    make_stubs
+    [ -n "${STUBS:-}" ] || make_stubs
     trap 'rm -rf "$STUBS"' EXIT
     export WEIR
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$STUBS timeout "$2" "$PYTHON" "$ROOT/tests/proofs/python/$1"
