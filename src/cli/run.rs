@@ -17,13 +17,15 @@ use super::global::{Color, Global};
 use super::output::print_error;
 use super::{cluster, consume, contexts, demo, log, produce, serve, stderr, top, topic};
 
+mod refusal;
+
 /// Parses the arguments of the process and runs the command. Prints its own errors. A shell that asks for completions
 /// gets them instead.
 pub fn main() -> ExitCode {
     stderr::tell_panics();
     completions::complete();
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| refuse(error));
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| refuse(error));
     set_colours(cli.global.color);
     let end = run(cli, &matches).unwrap_or_else(|failure| {
         print_error(&failure.message);
@@ -31,6 +33,12 @@ pub fn main() -> ExitCode {
     });
     stderr::flush();
     ExitCode::from(end as u8)
+}
+
+/// Ends the process with what is wrong with its arguments; or with the help that they ask for.
+fn refuse(error: clap::Error) -> ! {
+    let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
+    refusal::explain(error, &words, Cli::command()).exit()
 }
 
 fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {

@@ -14,8 +14,10 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &ConfigKeysArgs)
     if let Some(glob) = &args.glob {
         keys.retain(|key| fits(glob, &key.key));
         if keys.is_empty() {
+            let wider =
+                if glob.contains(['*', '?']) { String::new() } else { format!("try '*{glob}*', or ") };
             return Err(Failure::failed(format!(
-                "no config key matches '{glob}'; all of them: weir topic config-keys"
+                "no config key matches '{glob}'; {wider}all of them: weir topic config-keys"
             )));
         }
     }
