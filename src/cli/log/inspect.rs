@@ -29,7 +29,7 @@ use crate::record::{BatchHeader, RecordBatch, batch};
 /// A record as text: offset, time, key and value.
 const RECORD_FORMAT: &str = "%o  %D  %k  %v\n";
 
-const COLUMNS: &str = "BASE-OFFSET   COUNT      BYTES         POS  CODEC   CRC32C    PRODUCER      EPOCH:SEQ  LEADER-EPOCH  MAX-TIMESTAMP";
+const COLUMNS: &str = "BASE-OFFSET   COUNT      BYTES         POS  CODEC   CRC32C    LEADER-EPOCH  MAX-TIMESTAMP             PRODUCER:EPOCH:SEQ";
 
 /// A place in the output and what is wanted there.
 struct Printer<'a> {
@@ -176,13 +176,12 @@ fn codec(header: &BatchHeader) -> String {
 }
 
 fn batch_line(header: &BatchHeader, position: BytePosition) -> String {
-    let (producer, sequence) = if header.has_producer() {
-        (header.producer_id.to_string(), format!("{}:{}", header.producer_epoch, header.base_sequence))
-    } else {
-        ("-".to_owned(), "-".to_owned())
+    let producer = match header.has_producer() {
+        true => format!("{}:{}:{}", header.producer_id, header.producer_epoch, header.base_sequence),
+        false => "-".to_owned(),
     };
     format!(
-        "{:>11}  {:>6}  {:>9}  {:>10}  {:<6}  {:08x}  {producer:>8}  {sequence:>13}  {:>12}  {}\n",
+        "{:>11}  {:>6}  {:>9}  {:>10}  {:<6}  {:08x}  {:>12}  {:<24}  {producer}\n",
         header.base_offset,
         header.record_count,
         header.total_bytes().unwrap_or_default(),
