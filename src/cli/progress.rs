@@ -23,8 +23,9 @@ pub struct Progress {
     drawn: Option<Duration>,
 }
 
-/// Does `work`; when that takes over a second, a line tells for how long it has waited for `what`.
-pub async fn with_progress<T>(context: &Context, what: &str, work: impl Future<Output = T>) -> T {
+/// Does `work`, which asks the broker; when that takes over a second, a line tells for how long it has waited.
+pub async fn with_progress<T>(context: &Context, work: impl Future<Output = T>) -> T {
+    let broker = &context.global.bootstrap;
     let begun = context.monotonic();
     let mut progress = Progress::new(begun, context.global.quiet);
     let mut work = pin!(work);
@@ -37,7 +38,7 @@ pub async fn with_progress<T>(context: &Context, what: &str, work: impl Future<O
             () = context.sleep(REDRAW_EVERY) => {
                 let now = context.monotonic();
                 let seconds = now.saturating_sub(begun).as_secs();
-                progress.tick(now, || format!("waiting for {what} ... {seconds} s"));
+                progress.tick(now, || format!("waiting for the broker at {broker} ... {seconds} s"));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::base::Error;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::output::{count, print, print_document};
+use crate::cli::progress::with_progress;
 use crate::client::{Admin, Stats};
 
 /// A health in the words of Nagios.
@@ -92,7 +93,7 @@ impl Look {
 pub(super) async fn run(context: &Context, admin: &Admin, args: &HealthArgs) -> Result<Exit, Failure> {
     let mut told = None;
     loop {
-        let look = Look::of(&admin.stats().await);
+        let look = Look::of(&with_progress(context, admin.stats()).await);
         let is_done = match args.exit_when_healthy {
             true => look.health == Health::Ok,
             false => !args.watch,

@@ -5,15 +5,18 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::health::Health;
+use crate::base::Error;
 use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Column, Table, count, print, print_document, thousands};
+use crate::cli::progress::with_progress;
 use crate::client::{Admin, Cluster, Problem, Stats};
 
 /// Prints what there is. What is wrong goes into it as well; the exit code tells only whether it could be asked.
 pub(super) async fn run(context: &Context, admin: &Admin) -> Result<Exit, Failure> {
-    let (cluster, stats) = (admin.cluster().await?, admin.stats().await?);
+    let asked = async { Ok::<_, Error>((admin.cluster().await?, admin.stats().await?)) };
+    let (cluster, stats) = with_progress(context, asked).await?;
     match context.global.json {
         true => print_document("cluster status", fields(&cluster, &stats))?,
         false => print(text(&cluster, &stats))?,

@@ -36,9 +36,8 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
     let form = form(context, args)?;
     let begun = context.monotonic();
     let client = context.client().await?;
-    let broker = format!("the broker at {}", context.global.bootstrap);
     let admin = client.admin();
-    let Plan { partitions, errors } = with_progress(context, &broker, plan(&admin, args, span)).await?;
+    let Plan { partitions, errors } = with_progress(context, plan(&admin, args, span)).await?;
     let goal =
         Goal::new(partitions.iter().map(|planned| (planned.topic.clone(), planned.partition, planned.reach)));
     let mut reading = Reading {

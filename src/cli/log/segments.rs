@@ -1,5 +1,7 @@
 //! `weir log segments`: what partitions consist of, as the broker that holds them tells.
 
+use std::future::IntoFuture;
+
 use serde_json::{Map, Value, json};
 
 use super::args::SegmentsArgs;
@@ -7,13 +9,15 @@ use crate::base::{Error, Offset, Timestamp};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::output::{Cell, Column, Table, count, print, print_document, print_error};
+use crate::cli::progress::with_progress;
 use crate::client::{PartitionSegments, Segment, SegmentState};
 
 /// Asks the broker and prints a line for each segment. A partition that can't be told is an error of its own.
 pub(super) async fn run(context: &Context, args: &SegmentsArgs) -> Result<Exit, Failure> {
     let admin = context.client().await?.admin();
     let chosen = args.partitions.iter().copied().chain(args.topic.partition);
-    let found = admin.list_segments(&args.topic.name).partitions(chosen).await?;
+    let asked = admin.list_segments(&args.topic.name).partitions(chosen).into_future();
+    let found = with_progress(context, asked).await?;
     if context.global.json {
         let partitions: Vec<Value> = found.iter().map(partition_json).collect();
         let fields = [("topic", json!(args.topic.name)), ("partitions", json!(partitions))];

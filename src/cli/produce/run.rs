@@ -30,9 +30,8 @@ pub async fn run(context: &Context, args: &ProduceArgs) -> Result<Exit, Failure>
             "--output: produce prints what --report or -T say; for JSON on its input take -J",
         ));
     }
-    let broker = format!("the broker at {}", context.global.bootstrap);
     let begun = tokio::select! {
-        begun = with_progress(context, &broker, begin(context, args)) => begun?,
+        begun = with_progress(context, begin(context, args)) => begun?,
         () = ctrl_c() => return Ok(Exit::Interrupted),
     };
     let (mut work, source) = begun;

@@ -9,6 +9,7 @@ use super::view;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::output::{print, print_document, print_error};
+use crate::cli::progress::with_progress;
 use crate::cli::signals::Signals;
 
 /// Runs `weir top`. Whatever ends it gives the terminal back, also a signal.
@@ -24,7 +25,7 @@ async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
     let admin = context.client().await?.admin();
     let address = context.global.bootstrap.clone();
     // A broker that is not there from the beginning is a mistake in the address more often than not.
-    let mut before = admin.stats().await?;
+    let mut before = with_progress(context, admin.stats()).await?;
     let is_live = std::io::stdout().is_terminal() && !context.global.json && !args.once;
     let screen = Screen::open(is_live)?;
     loop {

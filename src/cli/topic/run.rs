@@ -11,8 +11,7 @@ use crate::client::{Admin, Topic};
 
 /// Runs a topic command.
 pub async fn run(context: &Context, args: &TopicArgs) -> Result<Exit, Failure> {
-    let broker = format!("the broker at {}", context.global.bootstrap);
-    with_progress(context, &broker, run_command(context, &args.command)).await
+    with_progress(context, run_command(context, &args.command)).await
 }
 
 async fn run_command(context: &Context, command: &TopicCommand) -> Result<Exit, Failure> {
