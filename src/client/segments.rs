@@ -52,7 +52,8 @@ pub struct Segment {
     pub size_bytes: i64,
     /// Whether it is appended to.
     pub state: SegmentState,
-    /// When its first batch was appended, ms since 1970; `None` when it is empty, or the broker would have to read it.
+    /// When its first batch was appended, ms since 1970; `None` when it is empty, or the broker would have to read it. Of the segment
+    /// that is appended to, after a restart of the broker, the time at which it was begun.
     pub first_append: Option<Timestamp>,
     /// The same of its last batch.
     pub last_append: Option<Timestamp>,

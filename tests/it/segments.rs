@@ -109,25 +109,35 @@ async fn segments_are_told_as_they_are_on_disk() {
     broker.stop().await;
 }
 
+/// The same without the first append of what is appended to: a broker that has just started knows when the segment was begun, which is
+/// a little earlier.
+fn but_active_begins(mut segments: Vec<Segment>) -> Vec<Segment> {
+    for segment in segments.iter_mut().filter(|segment| segment.state == SegmentState::Active) {
+        assert!(segment.first_append <= segment.last_append);
+        segment.first_append = None;
+    }
+    segments
+}
+
 #[tokio::test]
 async fn a_broker_that_has_just_started_tells_the_same_and_makes_nothing_anew() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Whole::start(folder.path()).await;
     let client = broker.client().await;
     fill(&client).await;
-    let before = segments_of(&list_when_sealed(&client).await);
+    let before = but_active_begins(segments_of(&list_when_sealed(&client).await));
     drop(client);
     broker.stop().await;
     let again = Whole::start(folder.path()).await;
     let client = again.client().await;
-    assert_eq!(segments_of(&list(&client).await), before);
+    assert_eq!(but_active_begins(segments_of(&list(&client).await)), before);
     drop(client);
     again.stop().await;
     let index = folder.path().join("t-0/00000000000000000000.index");
     fs::write(&index, b"no index").unwrap();
     let third = Whole::start(folder.path()).await;
     let client = third.client().await;
-    let after = segments_of(&list(&client).await);
+    let after = but_active_begins(segments_of(&list(&client).await));
     assert_eq!((after[0].state, after[0].last_append), (SegmentState::Rolled, None));
     assert_eq!((after[0].end_offset, after[0].size_bytes), (before[0].end_offset, before[0].size_bytes));
     assert_eq!(after[1..], before[1..]);
