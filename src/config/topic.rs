@@ -49,6 +49,8 @@ pub enum TimestampType {
 /// All settings of one topic, defaults filled in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TopicConfig {
+    /// Whether `cleanup.policy` contains `compact`: then records are missing between others, and that is no damage.
+    pub is_compacted: bool,
     /// `retention.ms`; -1 keeps for ever.
     pub retention_ms: i64,
     /// `retention.bytes` of each partition; -1 is no bound.
@@ -96,6 +98,7 @@ pub struct TopicSetting {
 impl Default for TopicConfig {
     fn default() -> Self {
         Self {
+            is_compacted: false,
             retention_ms: 604_800_000,
             retention_bytes: -1,
             segment_bytes: 1 << 30,
@@ -183,8 +186,8 @@ pub static TOPIC_KEYS: &[TopicKey] = &[
             default: Fallback::Value("delete"),
             doc: "How old records go: delete removes whole segments by age and size.",
         },
-        get: |_| Value::Word("delete"),
-        set: |_, _| {},
+        get: |config| Value::Word(if config.is_compacted { "compact" } else { "delete" }),
+        set: |config, value| config.is_compacted = value.word() == "compact",
     },
     TopicKey {
         key: Key {

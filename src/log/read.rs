@@ -22,12 +22,13 @@ use crate::env::disk::{DiskErrorKind, OpKind};
 use crate::record::header::HEADER_BYTES;
 use crate::record::{BatchHeader, RecordBatch};
 
-/// Whole stored batches, back to back; empty at the end. The first may begin below the asked offset.
+/// Whole stored batches, back to back; empty at the end, and where all up to `next_offset` is compacted away. The first may begin below
+/// the asked offset.
 #[derive(Clone, Debug)]
 pub struct LogSlice {
     /// The batches.
     pub bytes: Bytes,
-    /// After the last batch given, or the asked offset.
+    /// Where to read on: after the last batch given; the asked offset at the end.
     pub next_offset: Offset,
     /// Leader epoch of the last batch given.
     pub leader_epoch: Option<LeaderEpoch>,
@@ -45,7 +46,7 @@ pub struct FoundOffset {
 }
 
 impl PartitionLog {
-    /// Reads whole batches from `from` on that lie below `until`: at least one, otherwise at most `max_bytes`.
+    /// Reads whole batches from `from` on that lie below `until`: at least one if there is one, otherwise at most `max_bytes`.
     ///
     /// `until` is where a batch ends, such as the high watermark. Errors: `OutOfRange` below the log start or above the log end;
     /// `Damaged` when `from` lies in damaged bytes.
@@ -73,10 +74,9 @@ impl PartitionLog {
             let (start, end) = (base_offset, offsets.high_watermark);
             return Err(ReadError::OutOfRange { offset: from, start, end });
         }
-        for segment in segments[first..].iter().take_while(|segment| segment.base_offset() < until) {
-            if from < segment.base_offset() {
-                // Nothing but damage leaves a gap between segments of a log that is not compacted.
-                return Err(ReadError::Damaged { first: from, end: segment.base_offset() });
+        for (number, segment) in segments.iter().enumerate().skip(first) {
+            if segment.base_offset() >= until {
+                break;
             }
             let found = self.read_segment(segment, from, until, max_bytes, wait);
             // A log that was closed meanwhile may have lost its folder to another one of the same name.
@@ -87,14 +87,30 @@ impl PartitionLog {
                     let (start, end) = (segment.end_offset(), self.offsets().high_watermark);
                     return Err(ReadError::OutOfRange { offset: from, start, end });
                 }
-                Ok(None) => {}
+                Ok(None) => {
+                    let next = segments.get(number + 1).map_or(until, |next| next.base_offset().min(until));
+                    self.check_gap(segment, from, next, wait)?;
+                }
                 Ok(Some(found)) => return Ok(found),
                 Err(error) => return Err(error),
             }
         }
-        let behind = segments[first..].iter().map(|segment| segment.base_offset()).find(|base| *base > from);
-        // Never nothing: a reader would take the records for not there yet, and ask again at once.
-        Err(ReadError::Damaged { first: from, end: behind.map_or(until, |base| base.min(until)) })
+        // All that was here is compacted away. Who reads on behind it asks for what there is.
+        Ok(LogSlice { bytes: Bytes::new(), next_offset: until, leader_epoch: None })
+    }
+
+    /// Whether offsets from `from` up to `to` may be missing behind the last batch of `segment`. Weir's compaction keeps the last
+    /// offset of a segment; another program's may not, so where the index was made from the log nobody knows of more.
+    ///
+    /// Errors: `Damaged` where none may be. Never nothing: a reader would take the records for not there yet, and ask again at once.
+    fn check_gap(&self, segment: &Segment, from: Offset, to: Offset, wait: Wait) -> Result<(), ReadError> {
+        if from >= to {
+            return Ok(());
+        }
+        if self.config.load().is_compacted && self.side(segment, wait)?.index.is_rebuilt() {
+            return Ok(());
+        }
+        Err(ReadError::Damaged { first: from.max(segment.base_offset()), end: to })
     }
 
     /// The batches of one segment from `from` on; `None` when all that it holds lies below.
@@ -133,11 +149,7 @@ impl PartitionLog {
         wait: Wait,
         ask: impl Fn(&OffsetIndex) -> Result<Vec<Interval>, LookupError>,
     ) -> Result<Vec<Interval>, ReadError> {
-        let side = match (segment.side_if_open(), wait) {
-            (Some(side), _) => side,
-            (None, Wait::Never) => return Err(ReadError::WouldBlock),
-            (None, Wait::Allowed) => segment.side(self.shared.disk())?,
-        };
+        let side = self.side(segment, wait)?;
         match (ask(&side.index), wait) {
             // Made anew, and no reason to call the log damaged.
             (Err(LookupError::Broken), Wait::Allowed) => {
@@ -149,18 +161,28 @@ impl PartitionLog {
         }
     }
 
+    fn side(&self, segment: &Segment, wait: Wait) -> Result<Arc<Side>, ReadError> {
+        match (segment.side_if_open(), wait) {
+            (Some(side), _) => Ok(side),
+            (None, Wait::Never) => Err(ReadError::WouldBlock),
+            (None, Wait::Allowed) => Ok(segment.side(self.shared.disk())?),
+        }
+    }
+
     /// The first record with a timestamp of at least `at` below the high watermark. May block; memory: one batch.
     pub fn offset_for_timestamp(&self, at: Timestamp) -> Result<Option<FoundOffset>, ReadError> {
         self.check_readable()?;
         let offsets = self.offsets();
-        for segment in self.segments.load().iter() {
+        let segments = self.segments.load();
+        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([offsets.log_end]);
+        for (segment, end) in segments.iter().zip(ends) {
             let Some(side) = self.side_if_there(segment)? else { continue };
             let is_below = side.footer.lock().is_some_and(|footer| footer.max_timestamp < at);
-            if is_below || segment.end_offset() <= offsets.log_start {
+            if is_below || end <= offsets.log_start {
                 continue;
             }
             let from = side.time.offset_before(at)?.max(offsets.log_start);
-            let until = segment.end_offset().min(offsets.high_watermark);
+            let until = end.min(offsets.high_watermark);
             if let Some(found) = self.scan_for_timestamp(from, until, at)? {
                 return Ok(Some(found));
             }

@@ -299,8 +299,7 @@ impl Recovery<'_> {
         let mut before_epochs = Vec::new();
         for (at, file) in found.iter().enumerate() {
             if let Some(before) = &end {
-                let is_broken = before.must_roll || file.base_offset != before.tally.end_offset;
-                if is_broken && self.point.is_some() {
+                if !self.may_follow(before, file) && self.point.is_some() {
                     self.set_aside_files(&found[at..])?;
                     break;
                 }
@@ -317,6 +316,13 @@ impl Recovery<'_> {
         // The names of the kept files may not be durable yet.
         self.shared.disk().sync_dir(&self.folder)?;
         Ok(end)
+    }
+
+    /// Whether a file may be what follows the end of the one before. Other programs' compaction leaves gaps between segments.
+    fn may_follow(&self, before: &End, file: &Found) -> bool {
+        let may_skip = self.spec.config.is_compacted && !self.is_own_tail();
+        let end = before.tally.end_offset;
+        !before.must_roll && (file.base_offset == end || (may_skip && file.base_offset > end))
     }
 
     fn recover_file(&self, file: &Found) -> Result<End, OpenError> {

@@ -19,6 +19,8 @@ use crate::record::builder::{NewRecord, ProducerFields};
 use crate::record::validate::Rules;
 use crate::record::{BatchBuilder, BatchHeader, Codec, RecordBatch, ValidBatch};
 
+mod gaps;
+
 pub(super) const ID: TopicPartition = TopicPartition { topic_id: TopicId([9; 16]), partition: 0 };
 const START_MS: i64 = 1_700_000_000_000;
 

@@ -257,7 +257,7 @@ impl Segment {
         Ok(Some(Side { index, time, footer: Mutex::new(Some(footer)) }))
     }
 
-    /// Makes both side files anew from the log file. Offsets below the next segment that can't be read are told to readers as
+    /// Makes both side files anew from the log file. Offsets below its end as it was sealed that can't be read are told to readers as
     /// damaged. Cost: reads the whole segment.
     fn rebuild_side(&self, disk: &dyn Disk) -> DiskResult<Side> {
         if self.is_removed() {
@@ -269,6 +269,8 @@ impl Segment {
             });
         }
         tracing::warn!(path = %self.path("index").display(), "side files are missing or not true, rebuilding them");
+        let sealed =
+            not_found_is_none(OffsetIndex::stored_footer(self.side_file("index"), self.id))?.flatten();
         let modified_ms = disk.stat(&self.path("log"))?.map_or(0, |entry| entry.modified_ms);
         for ending in ["index", "timeindex"] {
             let path = self.path(ending);
@@ -279,8 +281,10 @@ impl Segment {
         let index = OffsetIndex::create(self.side_file("index"), self.id, modified_ms, true)?;
         let time = TimeIndex::create(self.side_file("timeindex"), self.id, modified_ms, true)?;
         let mut tally = Tally::empty(self.id.base_offset, modified_ms, NO_EPOCH);
-        let start = ScanPoint { position: 0, offset: self.id.base_offset, epoch: NO_EPOCH };
-        self.tally_from(start, &index, &time, &mut tally)?;
+        self.tally_all(&index, &time, &mut tally)?;
+        if let Some(sealed) = sealed.filter(|sealed| tally.end_offset < sealed.end_offset) {
+            tally.add_damage(&index, &time, self.len(), sealed.end_offset);
+        }
         let footer = tally.close(&index, &time);
         index.persist()?;
         time.persist()?;
@@ -288,43 +292,26 @@ impl Segment {
         time.file().sync()?;
         index.seal(&footer)?;
         time.seal();
+        self.end_offset.store(footer.end_offset, Ordering::Release);
         Ok(Side { index, time, footer: Mutex::new(Some(footer)) })
     }
 
-    /// Walks the log file from `start` to its end and tallies it, damaged spans included.
-    pub fn tally_from(
-        &self,
-        start: ScanPoint,
-        index: &OffsetIndex,
-        time: &TimeIndex,
-        tally: &mut Tally,
-    ) -> DiskResult<Vec<DamagedSpan>> {
+    /// Walks the log file and tallies it, damaged spans included.
+    fn tally_all(&self, index: &OffsetIndex, time: &TimeIndex, tally: &mut Tally) -> DiskResult<()> {
         let file = self.log.get()?;
         let (len, end_offset) = (self.len(), self.end_offset().min(self.offset_limit()));
+        let start = ScanPoint { position: 0, offset: self.id.base_offset, epoch: NO_EPOCH };
         let mut scan = Scan::new(&*file, start, len, end_offset, Known::default());
-        let mut damage = Vec::new();
         loop {
             while let Some((header, _, bytes)) = scan.next_batch()? {
                 tally.add(index, time, &header, [bytes, &[]]);
             }
             if scan.point().position >= len {
-                break;
+                return Ok(());
             }
             let span = scan.skip_damage()?;
             tally.add_damage(index, time, span.end, span.end_offset.unwrap_or(end_offset));
-            damage.push(span);
         }
-        if tally.end_offset < end_offset {
-            let span = DamagedSpan {
-                start: len,
-                end: len,
-                first_offset: tally.end_offset,
-                end_offset: Some(end_offset),
-            };
-            tally.add_damage(index, time, len, end_offset);
-            damage.push(span);
-        }
-        Ok(damage)
     }
 
     /// Notes that an interval needs no check: this process wrote it.

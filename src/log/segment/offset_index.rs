@@ -183,6 +183,14 @@ impl OffsetIndex {
         )))
     }
 
+    /// The footer of the index in this file, whether or not the rest of it is true; `None` when it has none, or is another segment's.
+    pub fn stored_footer(file: CachedFile, segment: SegmentId) -> DiskResult<Option<Footer>> {
+        match SideFile::open(file, MAGIC, segment)? {
+            Some(side) => read_footer(side.file()),
+            None => Ok(None),
+        }
+    }
+
     /// When the segment was begun.
     pub fn created_ms(&self) -> Timestamp {
         self.side.header().created_ms
