@@ -17,13 +17,13 @@ use super::segment::side_file::SegmentId;
 use super::segment::tally::Tally;
 use super::segment::{Footer, Segment};
 use crate::base::limits::{APPEND_BATCHES_MAX, SLOW_APPEND_MICROS, UNSYNCED_BYTES_MAX, WRITE_BEHIND_BYTES};
-use crate::base::{LeaderEpoch, Offset};
+use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::FlushMode;
 use crate::env::DiskError;
 use crate::env::disk::DiskErrorKind;
 use crate::env::rule::Rule;
-use crate::record::BatchHeader;
 use crate::record::header::HEADER_BYTES;
+use crate::record::{BatchHeader, ValidBatch};
 
 /// Bytes after which the producers are written down again: recovery walks so many of each log at most, and the two small syncs that
 /// it costs are little beside the sync of as many bytes.
@@ -35,6 +35,8 @@ pub(super) struct Writer {
     pub(super) side: Arc<Side>,
     pub(super) tally: Tally,
     pub(super) producers: ProducerState,
+    /// Append time of the last batch that bears one; −1 when there is none.
+    pub(super) last_append_time: Timestamp,
     pub(super) leader_epoch: LeaderEpoch,
     /// Bytes since the producers were last written down.
     pub(super) bytes_since_snapshot: u64,
@@ -146,15 +148,27 @@ impl Writer {
                 append.resolve(Err(AppendError::DiskFull))
             }
             Ok(Sequenced::Next) => {
+                self.keep_times_in_order(&mut append.batch);
                 let bytes = append.batch.place(group.end, self.leader_epoch);
-                let header =
-                    BatchHeader { base_offset: group.end, leader_epoch: self.leader_epoch, ..header };
+                let header = *append.batch.header();
                 let undo = self.producers.note(&header, header.last_offset());
                 group.end = header.last_offset() + 1;
                 group.bytes += append.batch.total_bytes() as u64;
                 group.staged.push(Staged { append, header, bytes, undo });
             }
         }
+    }
+
+    /// Append time never goes back within a log, whatever the clock does: a batch that was stamped before the last one gets its time.
+    /// Cost: another pass over the body then, else none.
+    fn keep_times_in_order(&mut self, batch: &mut ValidBatch) {
+        if !batch.header().is_append_time() {
+            return;
+        }
+        if batch.header().max_timestamp < self.last_append_time && Rule::KeepTimesInOrder.holds() {
+            batch.set_append_time(self.last_append_time);
+        }
+        self.last_append_time = batch.header().max_timestamp;
     }
 
     fn write_group(&mut self, log: &Arc<PartitionLog>, group: &mut Group) {

@@ -59,7 +59,8 @@ impl PartitionLog {
         let segments = self.segments.load_full();
         let config = self.config.load();
         let sizes: Vec<u64> = segments.iter().map(|segment| segment.len()).collect();
-        let mut count = expired_by_size(&sizes, &config);
+        let by_size = expired_by_size(&sizes, &config);
+        let mut count = by_size;
         // Side files are opened from the front only as far as segments go.
         while let Some(segment) = segments.get(count) {
             let is_empty_end = count + 1 == segments.len() && segment.is_empty();
@@ -69,6 +70,7 @@ impl PartitionLog {
             }
             count += 1;
         }
+        let count = by_size + self.shared.pace.allow(count - by_size);
         // What is not acknowledged yet is not old.
         let count = count.min(wholly_below(&segments, &writer, self.offsets().high_watermark));
         // What a trim had no room to remove: there may be room by now.

@@ -28,7 +28,9 @@ use crate::base::limits::{SEGMENT_BYTES_MAX, WRITTEN_INTERVAL_BYTES_MAX};
 use crate::base::offset::NO_EPOCH;
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
+use crate::config::TimestampType;
 use crate::env::disk::{DiskErrorKind, EntryKind, OpenMode, remove_if_there, write_full_at};
+use crate::env::rule::Rule;
 
 pub(super) use checkpoints::snapshot_offsets;
 
@@ -396,6 +398,22 @@ impl Recovery<'_> {
         tracing::error!(%topic, partition, first, end, "stored records are damaged; readers of these offsets are told");
     }
 
+    /// A name that nothing has yet for what is set aside. WHY: a clock that stands still, or was set back, gives one time twice.
+    fn free_name(&self, base_offset: Offset) -> Result<PathBuf, OpenError> {
+        let ending = format!("cut-{}", self.now_ms);
+        let mut path = self.folder.join(file_name(base_offset, &ending));
+        let mut number = 1;
+        while self.shared.disk().stat(&path)?.is_some() {
+            number += 1;
+            path = self.folder.join(file_name(base_offset, &format!("{ending}.{number}")));
+        }
+        if !Rule::KeepSetAside.holds() {
+            path = self.folder.join(file_name(base_offset, &ending));
+            remove_if_there(self.shared.disk(), &path)?;
+        }
+        Ok(path)
+    }
+
     /// Sets aside what follows the last valid batch, and cuts the file there.
     fn cut_torn_tail(&self, end: &mut End, file: &Found) -> Result<(), OpenError> {
         let keep = end.tally.position;
@@ -403,8 +421,7 @@ impl Recovery<'_> {
             return Ok(());
         }
         let disk = self.shared.disk();
-        let aside = self.folder.join(file_name(file.base_offset, &format!("cut-{}", self.now_ms)));
-        remove_if_there(disk, &aside)?;
+        let aside = self.free_name(file.base_offset)?;
         let copy = disk.open(&aside, OpenMode::CreateNew)?;
         let log = end.segment.log();
         let mut position = keep;
@@ -431,7 +448,7 @@ impl Recovery<'_> {
         let disk = self.shared.disk();
         for file in found.iter().rev() {
             let from = self.folder.join(file_name(file.base_offset, "log"));
-            let to = self.folder.join(file_name(file.base_offset, &format!("cut-{}", self.now_ms)));
+            let to = self.free_name(file.base_offset)?;
             disk.rename(&from, &to)?;
             disk.sync_dir(&self.folder)?;
             tracing::warn!(aside = %to.display(), bytes = file.len, "set aside a segment that does not follow the log's end");
@@ -479,6 +496,7 @@ impl Recovery<'_> {
         let (producers, replayed_from) = self.load_producers(&segments, log_end)?;
         let epochs = self.load_epochs(&segments, &end)?;
         end.segment.note_appends_from(end.tally.position);
+        let last_append_time = self.last_append_time(&segments, &end)?;
         let bytes_since_snapshot = if replayed_from < log_end { end.tally.position } else { 0 };
         let writer = Writer {
             active: end.segment.clone(),
@@ -486,6 +504,7 @@ impl Recovery<'_> {
             written_back: end.tally.position,
             tally: end.tally,
             producers,
+            last_append_time,
             leader_epoch: epochs.last_epoch(),
             bytes_since_snapshot,
             room: Room::default(),
@@ -493,5 +512,18 @@ impl Recovery<'_> {
         let folder = self.folder.clone();
         let log_start = first.max(self.spec.trim_offset);
         Ok(Recovered { folder, segments, writer, epochs, log_start })
+    }
+
+    /// The time of the last batch, where it bears append time: no later one may lie before it.
+    fn last_append_time(&self, segments: &[Arc<Segment>], end: &End) -> Result<Timestamp, OpenError> {
+        let mut time = end.tally.append_time;
+        // What was walked may be nothing: a segment that was only just begun.
+        if time == NO_TIMESTAMP && self.spec.config.timestamp_type == TimestampType::Append {
+            let log_end = end.tally.end_offset;
+            self.each_header(segments, log_end - 1, log_end, |header| {
+                time = if header.is_append_time() { header.max_timestamp } else { time };
+            })?;
+        }
+        Ok(time)
     }
 }

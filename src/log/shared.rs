@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::flush::queue::{DirtyQueue, WriterQueue};
+use super::retention::Pace;
 use crate::base::limits::STALLED_APPEND_MICROS;
 use crate::env::files::FileCache;
 use crate::env::rule::Rule;
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) dirty: DirtyQueue,
     pub(super) writer_queue: WriterQueue,
     pub(super) counters: LogCounters,
+    pub(super) pace: Pace,
     reserve_bytes: u64,
     is_full: AtomicBool,
     is_stalled: AtomicBool,
@@ -29,7 +31,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(env: Env, files: FileCache, data_dir: PathBuf, reserve_bytes: u64) -> Arc<Self> {
+        let monotonic_ms = crate::base::time::as_ms(env.clock.monotonic());
+        let pace = Pace::new(env.clock.now_ms(), monotonic_ms);
         Arc::new(Self {
+            pace,
             env,
             files,
             data_dir,

@@ -145,6 +145,7 @@ impl LogStore {
     /// Rolls by time, applies retention, looks at the free space. Call it every second or so, off the shards.
     pub fn housekeeping(&self) {
         self.shared.check_space();
+        self.shared.pace.look(self.shared.now_ms(), self.shared.monotonic_ms());
         let logs: Vec<_> = self.logs.lock().values().cloned().collect();
         logs.iter().for_each(|log| log.housekeep());
     }

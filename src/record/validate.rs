@@ -334,10 +334,15 @@ impl ValidBatch {
     /// the checksum, copies nothing.
     #[must_use]
     pub fn with_append_time(mut self, now_ms: Timestamp) -> Self {
+        self.set_append_time(now_ms);
+        self
+    }
+
+    /// The same in place.
+    pub fn set_append_time(&mut self, now_ms: Timestamp) {
         self.header.attributes |= APPEND_TIME_BIT;
         self.header.max_timestamp = now_ms;
         self.header = seal(self.header, &self.body).expect("the length does not change");
-        self
     }
 
     /// The records, unpacked to at most `max_decompressed` bytes.

@@ -1,6 +1,7 @@
 //! Weir under fire: real brokers under load, one fault at a time, one checker. `tests/proofs/fire.sh` runs the scenarios at length.
 
 mod checkpoints;
+mod clock;
 mod cursors;
 mod damage;
 mod descriptors;

@@ -91,8 +91,8 @@ impl Recovery<'_> {
         }
     }
 
-    /// Visits the headers of the batches from offset `from` on. Damaged batches are passed over.
-    fn each_header(
+    /// Visits the headers of the batches from the one with offset `from` on. Damaged batches are passed over.
+    pub(super) fn each_header(
         &self,
         segments: &[Arc<Segment>],
         from: Offset,
@@ -113,7 +113,7 @@ impl Recovery<'_> {
             let mut scan = Scan::new(&*file, start, segment.len(), segment.offset_limit(), Known::default());
             loop {
                 while let Some((header, _, _)) = scan.next_batch()? {
-                    if header.base_offset >= from {
+                    if header.last_offset() >= from {
                         visit(&header);
                     }
                 }

@@ -24,6 +24,8 @@ pub struct Tally {
     pub max_timestamp: Timestamp,
     /// First offset with it.
     pub max_timestamp_offset: Offset,
+    /// Greatest append time of a batch that was noted; −1 when there is none.
+    pub append_time: Timestamp,
     /// Leader epoch of the last batch; −1 when there is none.
     pub last_epoch: LeaderEpoch,
     interval_start: BytePosition,
@@ -40,6 +42,7 @@ impl Tally {
             last_append_ms: created_ms,
             max_timestamp: NO_TIMESTAMP,
             max_timestamp_offset: base_offset,
+            append_time: NO_TIMESTAMP,
             last_epoch,
             interval_start: 0,
             interval: crc32fast::Hasher::new(),
@@ -72,6 +75,9 @@ impl Tally {
         }
         self.end_offset = header.last_offset() + 1;
         self.last_epoch = header.leader_epoch;
+        if header.is_append_time() {
+            self.append_time = self.append_time.max(header.max_timestamp);
+        }
         if header.max_timestamp > self.max_timestamp {
             self.max_timestamp = header.max_timestamp;
             self.max_timestamp_offset = header.base_offset;
