@@ -25,7 +25,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls first-start slow-disk hot-topic"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls first-start slow-disk hot-topic descriptors clock"
 
 scenario() {
     case $1 in
@@ -34,13 +34,15 @@ scenario() {
         damage) WEIR_EVERY_BYTE=1 WEIR_FLIPS=${WEIR_FLIPS:-200} run damage 3600 fire::damage ;;
         checkpoints) run checkpoints 600 fire::checkpoints ;;
         full-disk) WEIR_ROUNDS=${WEIR_ROUNDS:-5} run full-disk 3600 fire::full_disk ;;
-        folders) WEIR_KILLS=${WEIR_KILLS:-50} run folders 3600 fire::folders ;;
+        folders) WEIR_KILLS=${WEIR_KILLS:-50} WEIR_EVERY_CALL=1 run folders 3600 fire::folders ;;
         restart-time) WEIR_GIB=${WEIR_GIB:-10} run restart-time 3600 fire::restart_time ;;
         upkeep) WEIR_KILLS=${WEIR_KILLS:-50} run upkeep 3600 fire::upkeep ;;
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
         first-start) WEIR_EVERY_CALL=1 run first-start 1800 fire::first_start ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
         hot-topic) WEIR_ANSWERS=${WEIR_ANSWERS:-500} run hot-topic 1800 fire::hot_topic ;;
+        descriptors) WEIR_FLOODS=${WEIR_FLOODS:-30} run descriptors 1800 fire::descriptors ;;
+        clock) WEIR_CUTS=${WEIR_CUTS:-20} run clock 1800 fire::clock ;;
         all) for each in $SCENARIOS; do scenario "$each"; done ;;
         *) echo "unknown scenario '$1'; there are: $SCENARIOS all"; exit 2 ;;
     esac

@@ -13,6 +13,13 @@ GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
 LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
 MoveDeleted fire::folders::topics_made_again_survive_kills is.still.there
+MakePlaces fire::full_disk::no_more_files::no_room_for_another_file delete.of.one
+KeepDeleting fire::folders::each_call::a_deleted_folder_that_can_not_be_moved_is_left_for_the_next_start quarantine/
+TryAgain fire::descriptors::an_opening_that_fails_in_a_round_is_tried_again STORAGE_ERROR
+SpareDescriptors fire::descriptors::a_flood_of_connections_refuses_connections_only Too.many.open.files
+KeepSetAside fire::clock::what_is_set_aside_while_the_clock_stands_still_stays that.were.set.aside.are.gone
+KeepTimesInOrder fire::clock::append_time_never_goes_back append.time.goes.back
+GoSlow fire::clock::a_leap_ahead_takes_one_segment_at_a_time the.clock.leapt
 NoteTrim fire::upkeep::trims_and_settings_survive_kills an.acknowledged.trim
 CheckFile fire::checkpoints::a_damaged_weir_meta_stops_the_start_and_changes_nothing byte.[0-9]*:
 MarkFormatting fire::first_start::a_failing_call_in_the_first_start_keeps_no_later_start_from_coming_up is.not.a.data.directory
