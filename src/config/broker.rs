@@ -393,6 +393,21 @@ mod tests {
     }
 
     #[test]
+    fn files_and_connections_share_the_descriptors_and_leave_some() {
+        let shares = |descriptors_max| {
+            let settings = BrokerSettings::defaults(&Machine { descriptors_max, ..MACHINE });
+            (settings.open_files_within(descriptors_max), settings.connections_within(descriptors_max))
+        };
+        assert_eq!(shares(128), (64, 32));
+        assert_eq!(shares(1024), (512, 448));
+        assert_eq!(shares(65_536), (32_768, 10_000), "max.connections is a bound as well");
+        assert_eq!(shares(0), (0, 1));
+        let mut greedy = BrokerSettings::defaults(&MACHINE);
+        greedy.open_files_max = 1 << 20;
+        assert_eq!((greedy.open_files_within(1024), greedy.connections_within(1024)), (512, 448));
+    }
+
+    #[test]
     fn the_disk_reserve_is_a_share_within_bounds() {
         let mut settings = BrokerSettings::defaults(&MACHINE);
         assert_eq!(settings.disk_reserve_of(10 * MIB), 4 * MIB);

@@ -19,7 +19,7 @@ TryAgain fire::descriptors::an_opening_that_fails_in_a_round_is_tried_again STOR
 SpareDescriptors fire::descriptors::a_flood_of_connections_refuses_connections_only Too.many.open.files
 KeepSetAside fire::clock::what_is_set_aside_while_the_clock_stands_still_stays that.were.set.aside.are.gone
 KeepTimesInOrder fire::clock::append_time_never_goes_back append.time.goes.back
-GoSlow fire::clock::a_leap_ahead_takes_one_segment_at_a_time the.clock.leapt
+GoSlow fire::clock::a_leap_ahead_takes_one_segment_at_a_time a.leap.of.a.year.took
 NoteTrim fire::upkeep::trims_and_settings_survive_kills an.acknowledged.trim
 CheckFile fire::checkpoints::a_damaged_weir_meta_stops_the_start_and_changes_nothing byte.[0-9]*:
 MarkFormatting fire::first_start::a_failing_call_in_the_first_start_keeps_no_later_start_from_coming_up is.not.a.data.directory
