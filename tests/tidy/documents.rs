@@ -28,6 +28,7 @@ const NOT_STORED: &[&str] = &[
     "FOLLOWERS_MIN",
     "BODY_BYTES_MAX",
     "BUFFER_BYTES",
+    "CANDIDATES_MAX",
     "COPY_BYTES",
     "EXPANSION_MAX",
     "IDLE_LOOK_MS",

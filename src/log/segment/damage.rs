@@ -7,12 +7,18 @@
 //! another for the stretch to fit. When nothing explains the misfit, the whole stretch counts as damaged. A record that may have
 //! changed is never given out.
 
+use std::collections::BTreeMap;
+
 use super::misfit::change_of_word;
 use super::offset_index::{DAMAGED_CRC, IndexEntry, Interval};
 use super::scan::DamagedSpan;
 use crate::base::{BytePosition, LeaderEpoch, Offset};
 use crate::record::header::{LEADER_EPOCH_AT, MAGIC, MAGIC_AT};
 use crate::record::{BatchHeader, batch};
+
+/// Places that are tried behind damaged bytes. WHY: a value may hold any number of headers that lead on to those of the log, and each
+/// costs a CRC of what it claims.
+const CANDIDATES_MAX: usize = 64;
 
 /// What lies in a log file between two places whose offsets are known.
 pub struct Stretch<'a> {
@@ -112,27 +118,34 @@ impl<'a> Stretch<'a> {
             }
         }
         let taken = damaged.map_or(0, |header| i64::from(header.last_offset_delta.max(0)) + 1);
-        let due = due.saturating_add(taken);
-        let find = |is_exact| {
-            (at + 1..self.bytes.len())
-                .find(|&next| self.leads_to_end(next, due, is_exact) && valid_at(self.bytes, next).is_some())
+        let leading = self.leading(at, due.saturating_add(taken));
+        let find = |exact: bool| {
+            let places = leading.iter().filter(|(_, is_exact)| **is_exact || !exact).map(|(place, _)| *place);
+            places.take(CANDIDATES_MAX).find(|place| valid_at(self.bytes, *place).is_some())
         };
         find(true).or_else(|| find(false))
     }
 
-    /// Whether from here header leads to header, with rising offsets from `due` on, to the last byte; to the last offset as well
-    /// where that is to be `exact`.
-    fn leads_to_end(&self, mut at: usize, mut due: Offset, exact: bool) -> bool {
-        while at < self.bytes.len() {
-            let header = header_at(self.bytes, at).filter(|header| self.is_within(header, due));
+    /// The places behind `at` from which header leads to header, with rising offsets from `due` on, to the last byte; each with
+    /// whether to the very last offset as well. Cost: one look at each byte.
+    fn leading(&self, at: usize, due: Offset) -> BTreeMap<usize, bool> {
+        let mut leading: BTreeMap<usize, bool> = BTreeMap::new();
+        for place in (at + 1..self.bytes.len()).rev() {
+            let header = header_at(self.bytes, place).filter(|header| self.is_within(header, due));
             let Some((header, total)) = header.and_then(|header| Some((header, header.total_bytes()?)))
             else {
-                return false;
+                continue;
             };
-            at += total;
-            due = header.last_offset() + 1;
+            let (next, end) = (place + total, header.last_offset() + 1);
+            if next == self.bytes.len() {
+                leading.insert(place, end == self.end_offset);
+            } else if let Some(is_exact) = leading.get(&next).copied()
+                && header_at(self.bytes, next).is_some_and(|next| next.base_offset >= end)
+            {
+                leading.insert(place, is_exact);
+            }
         }
-        at == self.bytes.len() && (!exact || due == self.end_offset)
+        leading
     }
 
     /// Whether the offsets of a batch lie behind `due` and within the stretch.
@@ -229,6 +242,7 @@ mod tests {
     use super::*;
     use crate::env::Rng;
     use crate::log::segment::stored_batch::{compacted_batch, stored_batch};
+    use crate::record::header::{HEADER_BYTES, LOG_OVERHEAD_BYTES};
 
     /// Sound bytes with what the index knows of them.
     struct Sound {
@@ -312,6 +326,31 @@ mod tests {
                 assert!(spans.iter().any(covers), "batch {damaged} of turn {turn}: {spans:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_value_full_of_headers_that_lead_on_costs_few_checksums() {
+        let headers = 2_000;
+        // Each header in the value claims to be a batch that ends where the value's own batch does.
+        let mut value = Vec::new();
+        for number in 0..headers {
+            let header = BatchHeader {
+                base_offset: 0,
+                batch_length: ((headers - number) * HEADER_BYTES + 1 - LOG_OVERHEAD_BYTES) as i32,
+                ..BatchHeader::read(&stored_batch(1, 0, b"")).expect("whole")
+            };
+            value.extend_from_slice(&header.write());
+        }
+        let batches =
+            vec![stored_batch(0, 0, &value), stored_batch(1, 0, b"value"), stored_batch(2, 0, b"x")];
+        let sound = Sound { batches, end_offset: 3 };
+        let mut bytes = sound.batches.concat();
+        bytes[MAGIC_AT] ^= 1;
+        let stretch =
+            Stretch { start: 0, first_offset: 0, end: bytes.len() as u64, end_offset: 3, bytes: &bytes };
+        assert!(stretch.leading(0, 0).len() > CANDIDATES_MAX);
+        // None of the few is sound, so nobody believes what follows them.
+        assert_eq!(offsets(&stretch.damage()), [(0, Some(3))]);
     }
 
     #[test]

@@ -154,9 +154,11 @@ impl Segment {
     }
 
     /// Lets readers see what was written up to here.
+    ///
+    /// Holds: who looks at the length and then at the end offset finds no batch in these bytes that lies above it.
     pub fn publish(&self, len: u64, end_offset: Offset) {
-        self.len.store(len, Ordering::Release);
         self.end_offset.store(end_offset, Ordering::Release);
+        self.len.store(len, Ordering::Release);
     }
 
     /// Notes that its files are about to be unlinked or to go with their folder: that they are missing is no failure from now on,

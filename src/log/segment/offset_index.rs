@@ -490,6 +490,29 @@ mod tests {
     }
 
     #[test]
+    fn going_on_by_number_meets_every_interval_once_also_one_without_bytes() {
+        let (index, _) = index();
+        let position = index.last_entry().position;
+        // What recovery closes so lacks its bytes.
+        index.append(IndexEntry { offset: 500, position, interval_crc: DAMAGED_CRC });
+        for is_sealed in [false, true] {
+            if is_sealed {
+                seal(&index);
+            }
+            for bytes in [0, 4_100, 5_000, 1 << 20] {
+                let (mut next, mut met) = (0, Vec::new());
+                loop {
+                    let list = index.intervals_from(next, bytes, Wait::Allowed).expect("finds");
+                    let Some(last) = list.last() else { break };
+                    next = last.number + 1;
+                    met.extend(list.into_iter().filter(|one| one.end.is_some()).map(|one| one.number));
+                }
+                assert_eq!(met, (0..ENTRIES).collect::<Vec<_>>(), "{bytes} bytes at once");
+            }
+        }
+    }
+
+    #[test]
     fn an_entry_that_fails_its_check_is_never_used() {
         let (index, disk) = index();
         seal(&index);

@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
     ///
     /// Cost: one read. Errors: `Disk`; `WouldBlock` where the bytes are not in memory and may not be waited for.
     pub fn read(segment: &'a Segment, intervals: &[Interval], wait: Wait) -> Result<Self, ReadError> {
-        // In this order: appends meanwhile may lift the offset, and no batch of these bytes lies above it.
+        // In this order: no batch of these bytes lies above the offset, though somebody appends meanwhile.
         let (len, end_offset) = (segment.len(), segment.end_offset());
         let bounds = |interval: &Interval| Bounds {
             start: interval.start,
