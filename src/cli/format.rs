@@ -3,6 +3,7 @@
 //! ```text
 //! %t topic   %p partition   %o offset    %e leader epoch   %k key     %K its length    %v %s value   %V %S its length
 //! %d %T timestamp in ms     %d{strftime[%F %T]} in UTC     %D RFC 3339                 %h{%k=%v } each header  %H how many
+//! %v{unpack[>iq$]}           binary numbers, by the letters of unpack.rs
 //! %k{hex} %v{base64}        bytes in that form             %% \\ %{ %} themselves      \n \r \t \0 \xNN bytes
 //! ```
 //! A null key or value prints nothing and has length -1. [`InputFormat`] reads lines by the same verbs.
@@ -18,8 +19,10 @@ use super::output::count;
 use crate::client::ConsumerRecord;
 
 mod input;
+mod unpack;
 
 pub use input::InputFormat;
+use unpack::Unpack;
 
 /// Bytes of a value shown on a terminal when it isn't text.
 const SHOWN_BYTES_MAX: usize = 32;
@@ -50,11 +53,12 @@ enum Piece {
     HeaderCount,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Form {
     Raw,
     Hex,
     Base64,
+    Unpack(Unpack),
 }
 
 /// What a format is written to.
@@ -113,7 +117,7 @@ struct Manner {
 
 /// Appends bytes as `target` can show them.
 pub fn write_bytes(bytes: &[u8], target: Target, out: &mut Vec<u8>) {
-    content(out, Some(bytes), Form::Raw, Manner { target, null: "" });
+    content(out, Some(bytes), &Form::Raw, Manner { target, null: "" });
 }
 
 /// Turns `\n \r \t \0 \xNN \\` into bytes, as in a format. Errors: the place and the reason.
@@ -134,9 +138,9 @@ impl Piece {
             Piece::Partition => number(out, record.partition.into()),
             Piece::Offset => number(out, record.offset),
             Piece::Epoch => number(out, record.leader_epoch.into()),
-            Piece::Key(form) => content(out, record.key.as_deref(), *form, manner),
+            Piece::Key(form) => content(out, record.key.as_deref(), form, manner),
             Piece::KeyLength => number(out, length(record.key.as_deref())),
-            Piece::Value(form) => content(out, record.value.as_deref(), *form, manner),
+            Piece::Value(form) => content(out, record.value.as_deref(), form, manner),
             Piece::ValueLength => number(out, length(record.value.as_deref())),
             Piece::Millis => number(out, record.timestamp),
             Piece::Rfc3339 => strftime(out, "%Y-%m-%dT%H:%M:%S.%3fZ", record.timestamp),
@@ -155,9 +159,9 @@ impl Piece {
     fn write_header(&self, key: &str, value: Option<&[u8]>, manner: Manner, out: &mut Vec<u8>) {
         match self {
             Piece::Literal(bytes) => out.extend_from_slice(bytes),
-            Piece::Key(form) => content(out, Some(key.as_bytes()), *form, manner),
+            Piece::Key(form) => content(out, Some(key.as_bytes()), form, manner),
             Piece::KeyLength => number(out, key.len() as i64),
-            Piece::Value(form) => content(out, value, *form, manner),
+            Piece::Value(form) => content(out, value, form, manner),
             Piece::ValueLength => number(out, length(value)),
             _ => unreachable!("the reader lets only these into a header format"),
         }
@@ -172,7 +176,7 @@ fn length(bytes: Option<&[u8]>) -> i64 {
     bytes.map_or(-1, |bytes| bytes.len() as i64)
 }
 
-fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: Form, manner: Manner) {
+fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: &Form, manner: Manner) {
     let Some(bytes) = bytes else {
         out.extend_from_slice(manner.null.as_bytes());
         return;
@@ -180,6 +184,7 @@ fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: Form, manner: Manner) 
     match form {
         Form::Hex => hex(out, bytes),
         Form::Base64 => out.extend_from_slice(BASE64.encode(bytes).as_bytes()),
+        Form::Unpack(unpack) => unpack.write(bytes, manner.target, out),
         Form::Raw if manner.target == Target::Terminal && !is_text(bytes) => {
             out.extend_from_slice(b"0x");
             hex(out, &bytes[..bytes.len().min(SHOWN_BYTES_MAX)]);
@@ -304,9 +309,13 @@ impl<'a> Reader<'a> {
             None => Ok(Form::Raw),
             Some("hex") => Ok(Form::Hex),
             Some("base64") => Ok(Form::Base64),
-            Some(other) => {
-                Err(self.wrong(format_args!("unknown form {{{other}}}; known: {{hex}}, {{base64}}")))
-            }
+            Some(other) => match other.strip_prefix("unpack[").and_then(|rest| rest.strip_suffix(']')) {
+                Some(letters) => Unpack::parse(letters).map(Form::Unpack).map_err(|why| self.wrong(why)),
+                None => {
+                    let known = "known: {hex}, {base64}, {unpack[>iq$]}";
+                    Err(self.wrong(format_args!("unknown form {{{other}}}; {known}")))
+                }
+            },
         }
     }
 
@@ -411,6 +420,7 @@ mod tests {
             ("%h{%K/%V,}", "3/3,3/0,1/-1,"),
             ("%h{%k\\t%v{hex}%%}", "src\t636c69%src\t%x\t%"),
             ("%k{hex} %v{base64}", "7532 eyJuIjoyfQ=="),
+            ("%k{unpack[cB$]} %v{unpack[>H]}", "u 50 31522"),
             ("100%% %{%} {} \\\\ \\x41", "100% {} {} \\ A"),
             ("żółw %k", "żółw u2"),
             ("", ""),

@@ -60,6 +60,9 @@ fn check(pieces: &[Piece]) -> Result<(), String> {
                 "%K and %V are not read; for keys and values that hold any bytes take %k{base64} %v{base64}, or -J"
                     .to_owned(),
             ),
+            Piece::Key(Form::Unpack(_)) | Piece::Value(Form::Unpack(_)) => {
+                return Err("unpack[] is printed, not read; take %k{base64} %v{base64}, or -J".to_owned());
+            }
             Piece::HeaderCount => counted = true,
             Piece::Headers(_) if !counted => {
                 return Err("%h is read with the number of headers before it, such as %H %h{%k=%v,}".to_owned());
@@ -100,8 +103,8 @@ impl Reading<'_> {
         }
         let text = self.field(next)?;
         match piece {
-            Piece::Key(form) => self.record.key = Some(self.bytes(text, *form)?),
-            Piece::Value(form) => self.record.value = Some(self.bytes(text, *form)?),
+            Piece::Key(form) => self.record.key = Some(self.bytes(text, form)?),
+            Piece::Value(form) => self.record.value = Some(self.bytes(text, form)?),
             Piece::Partition => {
                 let partition: Option<i32> =
                     self.number(&text)?.try_into().ok().filter(|number| *number >= 0);
@@ -135,12 +138,12 @@ impl Reading<'_> {
                     Piece::Literal(literal) => self.literal(literal)?,
                     Piece::Key(form) => {
                         let text = self.field(pieces.get(index + 1))?;
-                        let bytes = self.bytes(text, *form)?;
+                        let bytes = self.bytes(text, form)?;
                         key = String::from_utf8(bytes.to_vec())
                             .map_err(|_| self.wrong("a header key that is not UTF-8"))?;
                     }
                     _ => {
-                        let form = if let Piece::Value(form) = piece { *form } else { Form::Raw };
+                        let form = if let Piece::Value(form) = piece { form } else { &Form::Raw };
                         let text = self.field(pieces.get(index + 1))?;
                         value = Some(self.bytes(text, form)?);
                     }
@@ -171,10 +174,11 @@ impl Reading<'_> {
         Ok(field)
     }
 
-    fn bytes(&self, text: Bytes, form: Form) -> Result<Bytes, String> {
+    fn bytes(&self, text: Bytes, form: &Form) -> Result<Bytes, String> {
         match form {
             Form::Raw => Ok(text),
             Form::Base64 => BASE64.decode(&text).map(Bytes::from).map_err(|_| self.not("base64", &text)),
+            Form::Unpack(_) => Err(self.wrong("unpack[] is not read")),
             Form::Hex => hex(&text).map(Bytes::from).ok_or_else(|| self.not("hexadecimal", &text)),
         }
     }
