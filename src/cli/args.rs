@@ -157,6 +157,7 @@ mod tests {
             "weir topic describe orders --section partitions --section config",
             "weir topic alter orders -c retention.ms=1d -d segment.ms -p 12 --dry-run",
             "weir topic rm orders --if-exists",
+            "weir topic rm orders -y --no-input",
             "weir -b h:1 produce orders a b -k key -H a=b -H a= -p 3 -a all -z zstd --report %o\\n",
             "weir produce orders -F f.ndjson -K, -r 20000 -n 5",
             "weir produce orders -K: -a 0 -a 1",

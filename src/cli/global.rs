@@ -54,6 +54,12 @@ pub struct Global {
     /// Colours on stderr
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
+    /// Taken so that scripts for other tools need no change: nothing here ever asks
+    #[arg(short = 'y', long, global = true, hide = true)]
+    pub yes: bool,
+    /// The same
+    #[arg(long, global = true, hide = true)]
+    pub no_input: bool,
     /// A setting: of the broker (serve), or of the client
     #[arg(short = 'X', global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub setting: Vec<(String, String)>,
@@ -71,6 +77,8 @@ impl Global {
             verbose: 0,
             timeout: Duration::from_secs(10),
             color: Color::Auto,
+            yes: true,
+            no_input: true,
             setting: Vec::new(),
         }
     }
