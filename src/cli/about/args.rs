@@ -10,9 +10,13 @@ Examples:
   weir completions zsh > _weir               into a folder of $fpath
   weir completions fish > weir.fish          into ~/.config/fish/completions";
 
+const COMPLETIONS_NOTE: &str = "\
+Names of topics come from the broker where it answers within 150 ms;
+the variable WEIR_COMPLETION_TIMEOUT gives it more.";
+
 /// `weir completions`.
 #[derive(Args, Debug)]
-#[command(before_help = COMPLETIONS_EXAMPLES)]
+#[command(before_help = COMPLETIONS_EXAMPLES, after_help = COMPLETIONS_NOTE)]
 pub struct CompletionsArgs {
     /// The shell: bash, zsh, fish, powershell or elvish
     #[arg(value_enum, hide_possible_values = true)]

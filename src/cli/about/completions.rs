@@ -12,7 +12,7 @@ use super::args::{CompletionsArgs, Shell};
 use crate::cli::args::Cli;
 use crate::cli::contexts;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::global::Global;
+use crate::cli::global::{Global, duration};
 use crate::cli::output::print;
 use crate::cli::run::runtime;
 use crate::client::Client;
@@ -21,6 +21,8 @@ use crate::client::Client;
 const VARIABLE: &str = "COMPLETE";
 /// How long a shell waits for names.
 const PATIENCE: Duration = Duration::from_millis(150);
+/// The variable that says how long instead.
+const PATIENCE_VARIABLE: &str = "WEIR_COMPLETION_TIMEOUT";
 
 /// Prints the script that makes a shell ask this program.
 pub(in crate::cli) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
@@ -60,7 +62,8 @@ async fn names_of_broker() -> Option<Vec<String>> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let mut global = Global::of_broker(variable("WEIR_BOOTSTRAP"), variable("WEIR_CONTEXT"));
     contexts::resolve(&mut global).ok()?;
-    let builder = Client::builder(&global.bootstrap).connect_timeout(PATIENCE).request_timeout(PATIENCE);
+    let patience = duration(&variable(PATIENCE_VARIABLE)).unwrap_or(PATIENCE);
+    let builder = Client::builder(&global.bootstrap).connect_timeout(patience).request_timeout(patience);
     let topics = builder.connect().await.ok()?.admin().list_topics().await.ok()?;
     Some(topics.into_iter().map(|topic| topic.name).collect())
 }

@@ -65,6 +65,8 @@ fn a_shell_gets_commands_flags_and_topics() {
         let mut weir = served.weir(&[&["--", "weir"], words].concat());
         let index = words.len().to_string();
         weir.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+        // WHY: a busy machine may need longer than a person at a shell should wait.
+        weir.env("WEIR_COMPLETION_TIMEOUT", "60s");
         String::from_utf8(weir.output().unwrap().stdout).unwrap()
     };
     assert_eq!(complete(&["prod"]), "produce");

@@ -17,57 +17,73 @@ fn served() -> Served {
 }
 
 /// The values of the records read, without blanks.
-fn read(served: &Served, words: &[&str]) -> Ran {
+fn read(served: &Served, words: &[&str], flags: &[&str]) -> Ran {
     let mut arguments = vec!["consume", "t", "-f", "%v"];
     words.iter().for_each(|word| arguments.extend(["-o", word]));
-    // WHY: a form without an end waits for more.
-    arguments.extend(["--idle-timeout", "300ms"]);
+    arguments.extend(flags);
     served.run(&arguments)
 }
+
+/// Forms without an end of their own, and what there is from there on.
+const OPEN: &[(&[&str], &str)] = &[
+    (&["start"], "3456789"),
+    (&["beginning"], "3456789"),
+    (&["earliest"], "3456789"),
+    (&["end"], ""),
+    (&["latest"], ""),
+    (&["5"], "56789"),
+    (&["10"], ""),
+    (&["-2"], "89"),
+    (&["end-2"], "89"),
+    (&["-100"], "3456789"),
+    (&["+2"], "56789"),
+    (&["start+2"], "56789"),
+    (&["+100"], ""),
+    (&["4:"], "456789"),
+    (&["@1768435207000"], "789"),
+    (&["@2026-01-15"], "3456789"),
+    (&["@2026-01-15T00:00:06"], "6789"),
+    (&["@2026-01-15T00:00:06Z"], "6789"),
+    (&["@2026-01-15T02:00:06+02:00"], "6789"),
+    (&["@now"], ""),
+    (&["@-1h"], ""),
+    (&["s@1768435208000"], "89"),
+];
+
+/// Forms that say where to stop.
+const CLOSED: &[(&[&str], &str)] = &[
+    (&["4:6"], "45"),
+    (&[":5"], "34"),
+    (&[":end"], "3456789"),
+    (&["-4:-2"], "67"),
+    (&["+1:+3"], "45"),
+    (&["7:7"], ""),
+    (&["@2026-01-15T00:00:05:@2026-01-15T00:00:07"], "56"),
+    (&["@1768435205000:1768435207000"], "56"),
+    (&["@2026-01-15:now"], "3456789"),
+    (&["@-1h:@now"], ""),
+    (&["@2026-01-15:@-1h"], "3456789"),
+    (&["e@1768435205000"], "34"),
+    (&["s@1768435204000", "e@1768435206000"], "45"),
+    (&["e@1768435206000", "s@1768435204000"], "45"),
+];
 
 #[test]
 fn every_form_begins_and_ends_where_it_says() {
     let served = served();
-    for (words, expected) in [
-        (&["start"][..], "3456789"),
-        (&["beginning"], "3456789"),
-        (&["earliest"], "3456789"),
-        (&["end"], ""),
-        (&["latest"], ""),
-        (&["5"], "56789"),
-        (&["10"], ""),
-        (&["-2"], "89"),
-        (&["end-2"], "89"),
-        (&["-100"], "3456789"),
-        (&["+2"], "56789"),
-        (&["start+2"], "56789"),
-        (&["+100"], ""),
-        (&["4:6"], "45"),
-        (&["4:"], "456789"),
-        (&[":5"], "34"),
-        (&[":end"], "3456789"),
-        (&["-4:-2"], "67"),
-        (&["+1:+3"], "45"),
-        (&["7:7"], ""),
-        (&["@1768435207000"], "789"),
-        (&["@2026-01-15"], "3456789"),
-        (&["@2026-01-15T00:00:06"], "6789"),
-        (&["@2026-01-15T00:00:06Z"], "6789"),
-        (&["@2026-01-15T02:00:06+02:00"], "6789"),
-        (&["@2026-01-15T00:00:05:@2026-01-15T00:00:07"], "56"),
-        (&["@1768435205000:1768435207000"], "56"),
-        (&["@2026-01-15:now"], "3456789"),
-        (&["@now"], ""),
-        (&["@-1h"], ""),
-        (&["@-1h:@now"], ""),
-        (&["@2026-01-15:@-1h"], "3456789"),
-        (&["s@1768435208000"], "89"),
-        (&["e@1768435205000"], "34"),
-        (&["s@1768435204000", "e@1768435206000"], "45"),
-        (&["e@1768435206000", "s@1768435204000"], "45"),
-    ] {
-        let ran = read(&served, words);
-        assert_eq!((ran.code, ran.out.as_str()), (0, expected), "-o {words:?}: {}", ran.err);
+    let expect = |words: &[&str], flags: &[&str], expected: &str| {
+        let ran = read(&served, words, flags);
+        assert_eq!((ran.code, ran.out.as_str()), (0, expected), "-o {words:?} {flags:?}: {}", ran.err);
+    };
+    for (words, expected) in OPEN {
+        expect(words, &["-e"], expected);
+        if !expected.is_empty() {
+            expect(words, &["-n", &expected.len().to_string()], expected);
+        }
+    }
+    for (words, expected) in CLOSED {
+        expect(words, &["-e"], expected);
+        expect(words, &[], expected);
     }
     let tail = served.prints(&["consume", "t", "-e", "--tail", "2", "-f", "%v"]);
     assert_eq!(tail, "89");
@@ -96,7 +112,7 @@ fn a_wrong_word_is_a_usage_error_that_quotes_it_and_lists_the_forms() {
         "99999999999999999999",
         "",
     ] {
-        let ran = read(&served, &[word]);
+        let ran = read(&served, &[word], &[]);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "-o {word}: {}", ran.err);
         assert!(ran.err.starts_with(&format!("error: -o: '{word}' is not an offset: ")), "{}", ran.err);
         assert!(ran.err.contains("the forms are: start, end"), "-o {word}: {}", ran.err);
@@ -108,7 +124,7 @@ fn a_wrong_word_is_a_usage_error_that_quotes_it_and_lists_the_forms() {
         (&["start", "end"], "'start' and 'end' do not go together: two -o are s@TIME and e@TIME"),
         (&["s@1", "e@2", "s@3"], "3 words, 's@1' 'e@2' 's@3', are too many: give one"),
     ] {
-        let ran = read(&served, words);
+        let ran = read(&served, words, &[]);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "-o {words:?}: {}", ran.err);
         assert!(ran.err.starts_with(&format!("error: -o: {begins}")), "-o {words:?}: {}", ran.err);
     }
