@@ -1,5 +1,7 @@
 //! Weir: a partitioned commit-log broker.
 //!
+//! Programs that write and read records want [`client`], with [`Client`] as its beginning; all else is the broker's own.
+//!
 //! Everything durable is a record in a partition log. Requests go down, records go to disk, offsets come up.
 //!
 //! ```text
