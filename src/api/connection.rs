@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::arrival::{Arrived, Place, stopped};
-use super::listener::Door;
+use super::door::Door;
 use super::under_way::{PATIENCE, UnderWay};
 use crate::env::Clock;
 use crate::env::clock::Sleep;

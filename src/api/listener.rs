@@ -10,15 +10,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::arrival::Accepted;
+use super::door::Door;
 use super::shard;
 use super::windows::WindowGate;
 use crate::broker::Broker;
 use crate::env::rule::Rule;
 use crate::env::threads;
 use crate::metrics::Refusal;
-
-/// Accepted connections that wait for their shard to take them.
-pub(super) const DEALT_MAX: usize = 128;
 
 /// Pause after an accept that failed, such as for want of descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,15 +28,6 @@ pub enum Serving {
     Drained,
     /// The deadline passed with requests unanswered; their connections were cut or are left to the end of the runtime.
     CutOff,
-}
-
-/// What a shard serves with.
-#[derive(Clone)]
-pub struct Door {
-    /// The broker.
-    pub broker: Arc<Broker>,
-    /// Becomes true when serving ends: parked requests are answered and streams end then.
-    pub stopping: watch::Receiver<bool>,
 }
 
 /// Serves the broker on `listener` until `shutdown` resolves or the broker stops by itself. Then no connection is
@@ -130,7 +119,7 @@ impl Shards {
     fn start(door: &Door, count: usize) -> io::Result<Self> {
         let (cut, cut_off) = watch::channel(());
         let (queues, mut ends): (Vec<_>, Vec<_>) =
-            (0..count.max(1)).map(|_| mpsc::channel(DEALT_MAX)).unzip();
+            (0..count.max(1)).map(|_| mpsc::channel(shard::DEALT_MAX)).unzip();
         if ends.len() == 1 {
             return Ok(Self { queues, own: ends.pop(), threads: Vec::new(), _cut: cut });
         }

@@ -5,10 +5,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::arrival::{Accepted, Arrived, stopped};
-use super::listener::{DEALT_MAX, Door};
+use super::door::Door;
 use super::windows::WIDE;
 use super::{grpc, http};
 use crate::metrics::Protocol;
+
+/// Accepted connections that wait for their shard to take them.
+pub(super) const DEALT_MAX: usize = 128;
 
 /// Connections that speak gRPC, for the servers of one shard. WHY two: a server gives the same windows to all its connections.
 pub struct Connections {

@@ -2,11 +2,11 @@
 
 use tonic::{Request, Response, Status};
 
+use super::caller::Caller;
 use super::convert;
 use super::limits::bounded;
-use super::server::Caller;
 use super::status::status;
-use crate::api::listener::Door;
+use crate::api::door::Door;
 use crate::base::error::KINDS;
 use crate::base::limits::REQUEST_ITEMS_MAX;
 use crate::base::time::as_ms;

@@ -13,7 +13,7 @@ use super::convert;
 use super::limits::fit_offsets;
 use super::reply_body::Unsent;
 use super::status::status;
-use crate::api::listener::Door;
+use crate::api::door::Door;
 use crate::base::Error;
 use crate::broker::Broker;
 use crate::broker::fetch::{Tail, TailAnswer, fetch, list_offset};

@@ -5,6 +5,7 @@
 //! replies), then one file for each service.
 
 pub mod call;
+pub mod caller;
 pub mod cluster;
 pub mod consume;
 pub mod convert;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod message_follower;
 pub mod outbox;
 pub mod produce;
+pub mod produce_replies;
 pub mod produce_stream;
 pub mod reply_body;
 pub mod request_body;

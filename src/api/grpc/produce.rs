@@ -2,17 +2,15 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::call::{RequestId, note_items};
+use super::call::RequestId;
 use super::convert;
-use super::limits::fit_results;
 use super::outbox::{Outlet, outbox};
+use super::produce_replies::replies;
 use super::produce_stream;
 use super::reply_body::Unsent;
 use super::status::status;
-use crate::api::listener::Door;
-use crate::broker::Broker;
+use crate::api::door::Door;
 use crate::broker::produce::produce;
-use crate::broker::request::ProduceResult;
 use crate::proto::grpc as pb;
 use crate::proto::grpc::producer_service_server::ProducerService;
 
@@ -57,16 +55,4 @@ impl ProducerService for Producing {
         response.extensions_mut().insert(unsent);
         Ok(response)
     }
-}
-
-/// Results of one request, so that they fit a message; their errors are counted.
-pub(super) fn replies(
-    broker: &Broker,
-    id: &RequestId,
-    results: Vec<ProduceResult>,
-) -> Vec<pb::ProduceResult> {
-    note_items(broker, id, results.iter().filter_map(|result| result.result.as_ref().err()));
-    let mut replies: Vec<_> = results.into_iter().map(convert::produce_result).collect();
-    fit_results(&mut replies);
-    replies
 }

@@ -17,7 +17,7 @@ use http_body::Frame;
 use parking_lot::Mutex;
 use tonic::body::Body;
 
-use super::server::Caller;
+use super::caller::Caller;
 use crate::api::under_way::{PATIENCE, UnderWay};
 use crate::base::budget::Debit;
 use crate::env::Clock;

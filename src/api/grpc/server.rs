@@ -1,8 +1,6 @@
 //! Puts the services together and serves connections with them.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use futures_util::future::join;
 use futures_util::{FutureExt, StreamExt};
@@ -13,7 +11,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::util::{MapRequestLayer, MapResponseLayer};
@@ -30,9 +27,8 @@ use super::storage::Storage;
 use super::topics::Topics;
 use crate::api::arrival::Arrived;
 use crate::api::connection::Connection;
-use crate::api::listener::Door;
+use crate::api::door::Door;
 use crate::api::shard::Connections;
-use crate::api::under_way::UnderWay;
 use crate::api::windows::{NARROW, WIDE, Windows};
 use crate::base::Timestamp;
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
@@ -52,23 +48,6 @@ const HEALTH_NAMES: [&str; 6] = [
     <ClusterServiceServer<Cluster> as NamedService>::NAME,
     <StorageServiceServer<Storage> as NamedService>::NAME,
 ];
-
-/// What a call knows of its connection.
-#[derive(Clone)]
-pub struct Caller {
-    /// The address under which the client found the broker: what it is told as the broker's address works for it.
-    pub found_at: Option<SocketAddr>,
-    /// The pieces of replies that the connection has not sent.
-    pub under_way: Arc<UnderWay>,
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Caller;
-
-    fn connect_info(&self) -> Caller {
-        Caller { found_at: self.local_address(), under_way: self.under_way().clone() }
-    }
-}
 
 /// Serves connections until the door stops and all of them are drained. Requests that began are answered.
 ///

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::limits::bounded;
 use super::status::{item_error, status};
-use crate::api::listener::Door;
+use crate::api::door::Door;
 use crate::broker::topics::segments::{ListSegments, PartitionSegments, SegmentFacts, SegmentState};
 use crate::proto::grpc as pb;
 use crate::proto::grpc::storage_service_server::StorageService;

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::limits::bounded;
 use super::status::{item_error, status};
-use crate::api::listener::Door;
+use crate::api::door::Door;
 use crate::base::limits::{GRPC_MESSAGE_BYTES_MAX, REQUEST_ITEMS_MAX};
 use crate::base::time::as_ms;
 use crate::broker::topics::{

@@ -5,7 +5,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
-use crate::api::listener::Door;
+use crate::api::door::Door;
 use crate::base::budget::Debit;
 use crate::metrics::export;
 

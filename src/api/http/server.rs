@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::pages::answer;
 use crate::api::arrival::{Place, stopped};
 use crate::api::connection::FAREWELL_WAIT;
-use crate::api::listener::Door;
+use crate::api::door::Door;
 
 /// Time for the whole head of a request; a connection without a request is closed after it as well.
 const HEAD_WAIT: Duration = Duration::from_secs(5);

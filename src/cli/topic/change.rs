@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{AlterArgs, CreateArgs, DeleteArgs};
-use super::run::{find, report};
+use super::found::{find, report};
 use super::show::{config, error_json, records, size_bytes};
 use crate::base::size::print_bytes;
 use crate::base::{Error, ErrorKind};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{DescribeArgs, ListArgs, Section};
-use super::run::{find, report};
+use super::found::{find, report};
 use crate::base::Error;
 use crate::base::size::print_bytes;
 use crate::cli::context::Context;

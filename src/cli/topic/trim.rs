@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::args::TrimArgs;
-use super::run::report;
+use super::found::report;
 use super::show::error_json;
 use crate::base::{Error, Offset};
 use crate::cli::context::Context;
