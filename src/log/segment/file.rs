@@ -284,8 +284,9 @@ impl Segment {
         let time = TimeIndex::create(self.side_file("timeindex"), self.id, modified_ms, true)?;
         let mut tally = Tally::empty(self.id.base_offset, modified_ms, NO_EPOCH);
         self.tally_all(&index, &time, &mut tally)?;
-        if let Some(sealed) = sealed.filter(|sealed| tally.end_offset < sealed.end_offset) {
-            tally.add_damage(&index, &time, self.len(), sealed.end_offset);
+        let sealed_end = sealed.map_or(0, |sealed| sealed.end_offset.min(self.end_offset()));
+        if tally.end_offset < sealed_end {
+            tally.add_damage(&index, &time, self.len(), sealed_end);
         }
         let footer = tally.close(&index, &time);
         index.persist()?;
