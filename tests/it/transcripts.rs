@@ -4,6 +4,7 @@
 //! included. The blocks of a page share a broker on a free port and a folder in which `data` leads to the samples, as they do
 //! for who follows the page; in `docs/reference` each block has its own. `weir` is on the path. In what a block shows:
 //!
+//! - a line `^C` is Ctrl-C, given when the lines above it were printed;
 //! - a line `…` stands for any lines, also none;
 //! - `…` within a line stands for any text of that line;
 //! - a number before ` ms`, ` s` or `/s` stands for any number: times and rates differ from run to run;
@@ -22,11 +23,30 @@ const LOOKED_UP: &str = "docs/reference/";
 /// A script that prints each command before it runs it; `$?` is that of the command before.
 pub(crate) fn script(lines: &[String]) -> String {
     let mut script = "exec 2>&1\ncode=0\n".to_owned();
-    for command in lines.iter().filter_map(|line| line.strip_prefix("$ ")) {
+    for (at, command) in
+        lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_prefix("$ ")?)))
+    {
         let quoted = command.replace('\'', r"'\''");
-        script.push_str(&format!("printf '%s\\n' '$ {quoted}'\n(exit $code)\n{command}\ncode=$?\n"));
+        let printed = lines[at + 1..].iter().take_while(|line| !line.starts_with("$ "));
+        let run = match printed.clone().position(|line| line == "^C") {
+            Some(above) => interrupted(&quoted, above),
+            None => command.to_owned(),
+        };
+        script.push_str(&format!("printf '%s\\n' '$ {quoted}'\n(exit $code)\n{run}\ncode=$?\n"));
     }
     script
+}
+
+/// Runs a command until it has printed so many lines, gives it Ctrl-C, and waits for its end.
+fn interrupted(quoted: &str, lines: usize) -> String {
+    format!(
+        "mkfifo told; sh -c 'exec {quoted}' >told 2>&1 & count=0
+while IFS= read -r line; do
+    printf '%s\\n' \"$line\"; count=$((count + 1))
+    [ $count -ne {lines} ] || {{ kill -INT $!; echo '^C'; }}
+done <told
+rm told; wait $!"
+    )
 }
 
 fn run(broker: &Served, block: &Block) -> Vec<String> {
