@@ -13,6 +13,7 @@ pub(crate) mod history;
 mod hot_topic;
 mod kill;
 pub(crate) mod load;
+mod outcomes;
 mod power_cut;
 mod restart_time;
 mod slow_disk;

@@ -5,6 +5,7 @@
 # strace are run with the release binary.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/proofs/outcomes.bash
 
 export WEIR="${WEIR:-$PWD/target/release/weir}"
 [ -x "$WEIR" ] || { echo "skipped: no $WEIR; build it with cargo build --release"; exit 0; }
@@ -55,6 +56,13 @@ if [ "${SHORT:-}" = 1 ]; then
     exit 0
 fi
 [ $# -gt 0 ] || { echo "which scenario? there are: $SCENARIOS all"; exit 2; }
+begin_outcomes
 for name in "$@"; do
     scenario "$name"
 done
+print_skipped
+# Of all scenarios some refuse much; a single one may refuse nothing.
+case " $* " in
+    *" all "*) sum_outcomes 1 ;;
+    *) sum_outcomes 0 ;;
+esac

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use weir::client::{Client, Record};
 
 use super::number;
+use super::outcomes::skip;
 use crate::process::{BrokerProcess, Manner, free_port};
 use crate::whole::read_all;
 
@@ -137,7 +138,7 @@ async fn until_segments(client: &Client, what: &str, is_so: impl Fn(usize) -> bo
 async fn what_is_set_aside_while_the_clock_stands_still_stays() {
     let world = match World::new() {
         Ok(world) => world,
-        Err(reason) => return println!("skipped: a clock that stands still: {reason}"),
+        Err(reason) => return skip("a clock that stands still", &reason),
     };
     world.set(STILL);
     let (mut broker, mut client) = world.start().await;
@@ -172,7 +173,7 @@ const APPEND_TIME: [(&str, &str); 3] =
 async fn append_time_never_goes_back() {
     let world = match World::new() {
         Ok(world) => world,
-        Err(reason) => return println!("skipped: a clock that is set back: {reason}"),
+        Err(reason) => return skip("a clock that is set back", &reason),
     };
     world.set(FAR_AHEAD);
     let (broker, client) = world.start().await;
@@ -214,7 +215,7 @@ fn removals(said: &str) -> Vec<usize> {
 async fn a_leap_ahead_takes_one_segment_at_a_time() {
     let world = match World::new() {
         Ok(world) => world,
-        Err(reason) => return println!("skipped: a clock that leaps ahead: {reason}"),
+        Err(reason) => return skip("a clock that leaps ahead", &reason),
     };
     world.set(NOW);
     let (broker, client) = world.start().await;

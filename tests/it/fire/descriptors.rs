@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use weir::client::{Client, Producer, Record};
 
 use super::number;
+use super::outcomes::skip;
 use super::strace::{Fault, hits, missing, notes_in};
 use crate::process::{BrokerProcess, Manner, free_port};
 use crate::whole::read_all;
@@ -100,7 +101,7 @@ async fn a_flood_of_connections_refuses_connections_only() {
 #[tokio::test]
 async fn an_opening_that_fails_in_a_round_is_tried_again() {
     if let Some(reason) = missing() {
-        return println!("skipped: openings that fail in a round: {reason}");
+        return skip("openings that fail in a round", &reason);
     }
     let mut hit = 0;
     for effect in ["error=EMFILE", "error=EIO", "error=ENOMEM"] {
@@ -141,7 +142,7 @@ async fn an_opening_that_fails_in_a_round_is_tried_again() {
 #[tokio::test]
 async fn a_command_that_could_not_be_written_does_not_end_the_broker() {
     if let Some(reason) = missing() {
-        return println!("skipped: commands that can't be written: {reason}");
+        return skip("commands that can't be written", &reason);
     }
     let folder = tempfile::tempdir().unwrap();
     let (mut broker, client) = start(folder.path(), &Manner::default()).await;

@@ -6,6 +6,7 @@ use std::path::Path;
 use weir::client::{Client, Record};
 
 use super::number;
+use super::outcomes::skip;
 use super::strace::{Fault, hits, missing, notes_in};
 use crate::process::{BrokerProcess, free_port};
 
@@ -52,7 +53,7 @@ async fn start_twice(folder: &Path, fault: &Fault) -> (bool, bool) {
 #[tokio::test]
 async fn a_failing_call_in_the_first_start_keeps_no_later_start_from_coming_up() {
     if let Some(reason) = missing() {
-        return println!("skipped: first starts with failing calls: {reason}");
+        return skip("first starts with failing calls", &reason);
     }
     let stride = if number("WEIR_EVERY_CALL", 0) == 1 { 1 } else { STRIDE_SHORT };
     for (calls, effect) in FAULTS {

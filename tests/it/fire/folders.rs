@@ -15,10 +15,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use weir::base::{Error, TopicId};
+use weir::base::{Error, Outcome, TopicId};
 use weir::client::{Client, Record};
 
-use super::number;
+use super::{number, outcomes};
 use crate::process::{BrokerProcess, free_port};
 use crate::whole::read_all;
 
@@ -57,6 +57,8 @@ struct Told {
     id: Option<TopicId>,
     /// Acknowledged records of the newest topic.
     stored: BTreeMap<(i32, i64), String>,
+    /// Records of any topic of this name that were refused.
+    refused: BTreeSet<String>,
     next_record: u32,
     creates: usize,
     deletes: usize,
@@ -73,6 +75,7 @@ impl Told {
             stage: Stage::Deleted,
             id: None,
             stored: BTreeMap::new(),
+            refused: BTreeSet::new(),
             next_record: 0,
             creates: 0,
             deletes: 0,
@@ -125,8 +128,15 @@ async fn produce(client: &Client, told: &Shared, rng: &mut fastrand::Rng) -> Res
     let told = told.clone();
     Ok(tokio::spawn(async move {
         for (value, delivery) in deliveries {
-            let Ok(stored) = delivery.await else { continue };
+            let fate = delivery.await;
             let mut told = told.lock();
+            let stored = match fate {
+                Ok(stored) => stored,
+                Err(error) => {
+                    told.refused.extend((error.outcome == Outcome::NotWritten).then_some(value));
+                    continue;
+                }
+            };
             told.records += 1;
             if told.generation == generation {
                 told.stored.insert((stored.partition, stored.offset), value);
@@ -221,6 +231,7 @@ async fn check(broker: &BrokerProcess, data: &Path, told: &[Shared]) {
         for record in records {
             let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
             assert!(value.starts_with(&prefix), "{value} is read in {told:?}");
+            assert!(!told.refused.contains(&value), "{value} was refused and is read in {told:?}");
             found.insert((record.partition, record.offset), value);
         }
         if is_there {
@@ -286,6 +297,7 @@ async fn topics_made_again_survive_kills() {
         sum(|told| told.records),
         sum(|told| told.doubts),
     );
+    outcomes::count(sum(|told| told.refused.len()), 0);
     assert!(creates > kills / 2, "hardly anything was made: this shows nothing");
     broker.kill();
 }

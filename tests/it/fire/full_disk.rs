@@ -18,6 +18,7 @@ use self::filler::Filler;
 use super::ext4::Ext4;
 use super::history::Fate;
 use super::load::{Kind, Load, TOPIC};
+use super::outcomes::{self, skip};
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
 
@@ -214,6 +215,8 @@ impl<'a> Lap<'a> {
 
     async fn end(mut self) -> Tally {
         self.load.stop().await;
+        self.filler.check().await;
+        outcomes::count(self.filler.refusals(), 0);
         let checked = self.load.check(false).await;
         let refused = checked.sent.count(|fate| fate == Fate::NotWritten);
         assert!(refused > 0, "nobody of the load was refused: this shows nothing");
@@ -262,7 +265,7 @@ async fn prove(reserve: Reserve) {
     for at in 0..laps {
         let disk = match Ext4::new(DISK_MEGABYTES) {
             Ok(disk) => disk,
-            Err(reason) => return println!("skipped: full disk, {form}: {reason}"),
+            Err(reason) => return skip(&format!("full disk, {form}"), &reason),
         };
         let mut lap = Lap::begin(&disk, reserve, seed + at as u64).await;
         for way in &WAYS[..ways] {

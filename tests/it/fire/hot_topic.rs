@@ -129,7 +129,7 @@ async fn prove(flush: &str) {
     );
     let longest = small.longest_since(&beside);
     assert!(longest < WAIT_MAX, "a small request waited {longest:?} beside the hot topic");
-    drop(small);
+    small.end(&address).await;
     broker.kill();
 }
 

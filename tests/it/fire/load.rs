@@ -15,9 +15,9 @@ use weir::proto::grpc::ErrorReason;
 
 use super::cursors::{self, Cursors};
 use super::history::{
-    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, compare, origin_of, records_of, value_of,
+    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, Wrong, compare, origin_of, records_of, value_of,
 };
-use super::stock;
+use super::{outcomes, stock};
 use crate::process::ends;
 use crate::whole::read_all;
 
@@ -232,6 +232,8 @@ impl Load {
         let mut findings = ended.sent.check(&log, allowed);
         findings.extend(compare(&ended.seen, &log, allowed));
         findings.extend(ended.sent.check_shown(&ended.seen));
+        let read = findings.iter().filter(|(wrong, _)| *wrong == Wrong::NotWritten).count();
+        outcomes::count(ended.sent.count(|fate| fate == Fate::NotWritten), read);
         let setbacks = ended.seen.iter().flatten().filter(|seen| matches!(seen, Seen::Setback(_))).count();
         Checked { findings, log, setbacks, sent: ended.sent }
     }

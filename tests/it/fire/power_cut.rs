@@ -11,6 +11,7 @@ use super::cursors::Cursors;
 use super::ext4::Ext4;
 use super::history::{Fate, duplicates};
 use super::load::{Checked, Kind, Load, TOPIC};
+use super::outcomes::skip;
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
 
@@ -25,7 +26,7 @@ const DISK_MEGABYTES: u32 = 512;
 async fn prove(kind: Kind) {
     let disk = match Ext4::new(DISK_MEGABYTES) {
         Ok(disk) => disk,
-        Err(reason) => return println!("skipped: power cuts, flush={}: {reason}", kind.flush),
+        Err(reason) => return skip(&format!("power cuts, flush={}", kind.flush), &reason),
     };
     let port = free_port();
     let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);

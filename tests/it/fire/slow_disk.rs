@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use weir::client::{Client, Producer, Record};
+use weir::client::{Client, Producer};
 use weir::proto::grpc::ErrorReason;
 
 use super::history::Fate;
 use super::load::{Kind, Load, PARTITIONS, TOPIC};
+use super::outcomes::{Refusals, skip};
 use super::small::Small;
 use super::strace::{Fault, hits, missing, notes_in};
 use super::{assert_none, number};
@@ -52,6 +54,7 @@ struct Slow {
     broker: BrokerProcess,
     load: Load,
     small: Small,
+    flooded: Arc<Refusals>,
 }
 
 impl Slow {
@@ -66,7 +69,7 @@ impl Slow {
         let kind = Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 };
         let load = Load::start(&address, &kind).await;
         load.flows().await;
-        Self { broker, load, small }
+        Self { broker, load, small, flooded: Refusals::of(FLOOD) }
     }
 
     /// Producers that send large records as fast as they may.
@@ -76,7 +79,7 @@ impl Slow {
             let client = Client::connect(&self.broker.address()).await.unwrap();
             let producer = client.producer().idempotent(number % 2 == 0);
             let producer = producer.buffer_memory(FLOOD_BUFFER_BYTES).build().await.unwrap();
-            producers.push(tokio::spawn(pour(producer)));
+            producers.push(tokio::spawn(pour(producer, self.flooded.clone())));
         }
         producers
     }
@@ -104,11 +107,12 @@ impl Slow {
     /// Ends it all, and lets the checker look at what a broker without faults finds.
     async fn end(mut self, folder: &Path) {
         self.load.stop().await;
-        drop(self.small);
         let port = self.broker.port();
         self.broker.kill();
         let mut broker = BrokerProcess::start(folder, port);
         broker.answers(Some(TOPIC)).await;
+        self.small.end(&broker.address()).await;
+        self.flooded.check(&broker.address()).await;
         let checked = self.load.check(false).await;
         println!(
             "  {} records acknowledged, {} refused, {} findings",
@@ -121,12 +125,9 @@ impl Slow {
     }
 }
 
-/// Nobody asks what becomes of these records.
-async fn pour(producer: Producer) {
-    let value = vec![7u8; FLOOD_RECORD_BYTES];
+async fn pour(producer: Producer, flooded: Arc<Refusals>) {
     loop {
-        let record = Record::to(FLOOD).partition(0).value(value.clone());
-        if producer.send(record).await.is_err() {
+        if !flooded.send(&producer, 0, FLOOD_RECORD_BYTES).await {
             sleep(PAUSE).await;
         }
     }
@@ -158,7 +159,7 @@ fn assert_flat(told: &str, most: u64) {
 #[tokio::test]
 async fn a_slow_disk_loses_nothing_and_does_not_hold_up_small_requests() {
     if let Some(reason) = missing() {
-        return println!("skipped: slow disks: {reason}");
+        return skip("slow disks", &reason);
     }
     let folder = tempfile::tempdir().unwrap();
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
@@ -190,7 +191,7 @@ async fn a_slow_disk_loses_nothing_and_does_not_hold_up_small_requests() {
 #[tokio::test]
 async fn a_stopped_disk_takes_no_memory_and_loses_nothing() {
     if let Some(reason) = missing() {
-        return println!("skipped: stopped disk: {reason}");
+        return skip("stopped disk", &reason);
     }
     let folder = tempfile::tempdir().unwrap();
     let scene = Slow::start(folder.path()).await;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use weir::client::{Client, Record};
+use weir::client::Client;
 use weir::proto::grpc as pb;
 use weir::proto::grpc::consumer_service_client::ConsumerServiceClient;
+
+use super::outcomes::Refusals;
 
 /// What is asked.
 const KINDS: [&str; 4] = ["metadata", "append at flush=os", "append at flush=ack", "fetch"];
@@ -27,6 +29,7 @@ pub(crate) type Counts = [usize; KINDS.len()];
 pub(crate) struct Small {
     waits: Waits,
     askers: Vec<JoinHandle<()>>,
+    refusals: Vec<Arc<Refusals>>,
 }
 
 impl Small {
@@ -35,20 +38,17 @@ impl Small {
         let waits = Waits::default();
         // A connection for each: what is measured is the broker, not a stream that others fill.
         let client = Client::connect(address).await.unwrap();
-        let mut askers = Vec::new();
+        let (mut askers, mut refusals) = (Vec::new(), Vec::new());
         for (kind, (topic, flush)) in (1..).zip(TOPICS) {
             let client = Client::connect(address).await.unwrap();
             client.admin().create_topic(topic).partitions(1).config("flush", flush).await.unwrap();
             let producer = Arc::new(client.producer().build().await.unwrap());
-            producer.send(Record::to(topic).value("small")).await.unwrap().await.unwrap();
+            let of_topic = Refusals::of(topic);
+            refusals.push(of_topic.clone());
+            assert!(of_topic.store(&producer, 0, 0).await);
             let send = move || {
-                let producer = producer.clone();
-                async move {
-                    match producer.send(Record::to(topic).value("small")).await {
-                        Ok(delivery) => delivery.await.is_ok(),
-                        Err(_) => false,
-                    }
-                }
+                let (producer, of_topic) = (producer.clone(), of_topic.clone());
+                async move { of_topic.store(&producer, 0, 0).await }
             };
             askers.push(tokio::spawn(ask(waits.clone(), kind, send)));
         }
@@ -63,7 +63,15 @@ impl Small {
             async move { calls.fetch(first_of(TOPICS[0].0)).await.is_ok_and(|reply| has_record(reply.get_ref())) }
         };
         askers.push(tokio::spawn(ask(waits.clone(), KINDS.len() - 1, fetch)));
-        Self { waits, askers }
+        Self { waits, askers, refusals }
+    }
+
+    /// Ends the asking, and demands that nothing of it is there that was refused.
+    pub(crate) async fn end(self, address: &str) {
+        self.askers.iter().for_each(JoinHandle::abort);
+        for of_topic in &self.refusals {
+            of_topic.check(address).await;
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -7,21 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use weir::client::{Client, Producer, Record};
+use weir::client::{Client, Producer};
 use weir::proto::grpc::ErrorReason;
 
 use super::history::{Fate, Mark};
 use super::load::{Checked, Kind, Load, PARTITIONS, TOPIC};
+use super::outcomes::{Refusals, skip};
 use super::strace::{Attached, Fault, hits, missing, notes_in, place_of};
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
 
-/// Lives with a fault where `$WEIR_FAULTS` does not say.
-const FAULTS_DEFAULT: usize = 3;
+/// Lives with a fault where `$WEIR_FAULTS` does not say: one for each kind of call.
+const FAULTS_DEFAULT: usize = CALLS.len();
+/// Where nobody asked for more lives than that, the fault comes within this part of the calls, so that most lives have one.
+const EARLY: u64 = 4;
 /// Lives of one history, so that it stays small.
 const LIVES_A_HISTORY: usize = 10;
 /// How long a fault is waited for, in ms; then the life had none.
@@ -74,6 +78,7 @@ impl Calls {
     /// A fault somewhere: one call, or a run of them, or every so many of a run.
     fn fault(&self, rng: &mut fastrand::Rng, from_start: bool) -> Fault {
         let among = if from_start { self.among.0 } else { self.among.1 };
+        let among = if number("WEIR_FAULTS", 0) == 0 { among.div_ceil(EARLY) } else { among };
         let first = rng.u64(1..=among);
         let when = match rng.u32(..4) {
             0 => format!("{first}..{}", first + rng.u64(1..=12)),
@@ -149,6 +154,7 @@ struct Fire<'a> {
     port: u16,
     load: Load,
     wide: [JoinHandle<()>; 2],
+    wide_refusals: Arc<Refusals>,
     rng: fastrand::Rng,
 }
 
@@ -162,10 +168,11 @@ impl<'a> Fire<'a> {
         let topic = client.admin().create_topic(WIDE).partitions(WIDE_PARTITIONS);
         topic.config("flush", "interval").config("flush.ms", "50").await.unwrap();
         let producer = client.producer().idempotent(false).build().await.unwrap();
-        let wide = [tokio::spawn(fill(producer)), tokio::spawn(alter(client))];
+        let wide_refusals = Refusals::of(WIDE);
+        let wide = [tokio::spawn(fill(producer, wide_refusals.clone())), tokio::spawn(alter(client))];
         let load = Load::start(&address, kind).await;
         load.flows().await;
-        (Self { folder, port, load, wide, rng }, broker)
+        (Self { folder, port, load, wide, wide_refusals, rng }, broker)
     }
 
     /// One life with a fault, and the clean start after it.
@@ -340,6 +347,7 @@ impl<'a> Fire<'a> {
         broker.kill();
         let mut broker = BrokerProcess::start(self.folder, self.port);
         broker.answers(Some(TOPIC)).await;
+        self.wide_refusals.check(&broker.address()).await;
         self.load.check(false).await
     }
 }
@@ -355,13 +363,12 @@ async fn alter(client: Client) {
     }
 }
 
-/// Sends to the wide topic for ever; nobody asks what becomes of it.
-async fn fill(producer: Producer) {
+/// Sends to the wide topic for ever.
+async fn fill(producer: Producer, refusals: Arc<Refusals>) {
     loop {
         for partition in 0..WIDE_PARTITIONS {
-            let record = Record::to(WIDE).partition(partition).value("wide");
             // A refusal or a full buffer is as good as an answer here.
-            let _ = timeout(CALL_WAIT, producer.send(record)).await;
+            let _ = timeout(CALL_WAIT, refusals.send(&producer, partition, 0)).await;
         }
         sleep(WIDE_PAUSE).await;
     }
@@ -404,7 +411,7 @@ fn is_metadata(said: &str) -> bool {
 
 async fn prove(kind: Kind) {
     if let Some(reason) = missing() {
-        return println!("skipped: failing system calls, flush={}: {reason}", kind.flush);
+        return skip(&format!("failing system calls, flush={}", kind.flush), &reason);
     }
     let lives = number("WEIR_FAULTS", FAULTS_DEFAULT);
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);

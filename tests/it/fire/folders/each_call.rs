@@ -14,6 +14,7 @@ use weir::client::Client;
 
 use super::{Shared, Told, check, create, delete, names, produce};
 use crate::fire::number;
+use crate::fire::outcomes::skip;
 use crate::fire::strace::{Fault, hits, missing, notes_in};
 use crate::process::{BrokerProcess, free_port};
 
@@ -133,7 +134,7 @@ async fn live(calls: &str, at: usize, fault: &Fault, tally: &mut Tally) -> bool 
 #[tokio::test]
 async fn a_kill_at_each_call_of_create_and_delete() {
     if let Some(reason) = missing() {
-        return println!("skipped: kills at each call of making and deleting: {reason}");
+        return skip("kills at each call of making and deleting", &reason);
     }
     let stride = if number("WEIR_EVERY_CALL", 0) == 1 { 1 } else { STRIDE_SHORT };
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
@@ -162,7 +163,7 @@ async fn a_kill_at_each_call_of_create_and_delete() {
 #[tokio::test]
 async fn a_deleted_folder_that_can_not_be_moved_is_left_for_the_next_start() {
     if let Some(reason) = missing() {
-        return println!("skipped: a deleted folder that can't be moved: {reason}");
+        return skip("a deleted folder that can't be moved", &reason);
     }
     let folder = tempfile::tempdir().unwrap();
     let told = [0, 1].map(|number| Arc::new(Mutex::new(Told::new(number))));

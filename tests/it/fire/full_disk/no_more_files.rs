@@ -7,6 +7,7 @@ use std::time::Duration;
 use weir::client::{Client, Record};
 
 use super::{Ext4, data, until};
+use crate::fire::outcomes::skip;
 use crate::process::{BrokerProcess, free_port};
 use crate::whole::read_all;
 
@@ -60,7 +61,7 @@ async fn delete(broker: &BrokerProcess, disk: &Ext4, topic: &str) {
 async fn no_room_for_another_file() {
     let disk = match Ext4::with_files(MEGABYTES, FILES) {
         Ok(disk) => disk,
-        Err(reason) => return println!("skipped: no room for another file: {reason}"),
+        Err(reason) => return skip("no room for another file", &reason),
     };
     let ballast = disk.path().join("ballast");
     let (broker, client) = start(&disk, free_port()).await;
