@@ -174,6 +174,22 @@ struct RealFile {
     path: PathBuf,
 }
 
+impl RealFile {
+    fn read_once(&self, buffer: &mut [u8], position: u64) -> DiskResult<usize> {
+        loop {
+            match self.file.read_at(buffer, position) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer.map_err(wrap(OpKind::Read, &self.path)),
+            }
+        }
+    }
+
+    /// Whether there is something to read after all, though a read gave nothing.
+    fn goes_on(&self, buffer: &[u8], position: u64) -> DiskResult<bool> {
+        Ok(!buffer.is_empty() && position < self.len()?)
+    }
+}
+
 impl File for RealFile {
     fn write_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> DiskResult<usize> {
         let taken = &slices[..slices.len().min(SLICES_MAX)];
@@ -186,11 +202,14 @@ impl File for RealFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> DiskResult<usize> {
-        loop {
-            match self.file.read_at(buffer, position) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => return answer.map_err(wrap(OpKind::Read, &self.path)),
-            }
+        match self.read_once(buffer, position)? {
+            0 if self.goes_on(buffer, position)? => {}
+            count => return Ok(count),
+        }
+        // WHY an error then: who is told that the file ends here takes what should follow for damaged.
+        match self.read_once(buffer, position)? {
+            0 => Err(wrap(OpKind::Read, &self.path)(io::ErrorKind::UnexpectedEof.into())),
+            count => Ok(count),
         }
     }
 
@@ -199,6 +218,7 @@ impl File for RealFile {
             preadv2(&self.file, &mut [IoSliceMut::new(buffer)], position, ReadWriteFlags::NOWAIT)
         });
         match answer {
+            Ok(0) if self.goes_on(buffer, position)? => Ok(None),
             Ok(count) => Ok(Some(count)),
             Err(Errno::AGAIN) => Ok(None),
             // This file system can't tell: answer as if it were in memory.
