@@ -26,7 +26,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls first-start slow-disk hot-topic descriptors clock"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync first-start slow-disk hot-topic descriptors clock"
 
 scenario() {
     case $1 in
@@ -39,6 +39,7 @@ scenario() {
         restart-time) WEIR_GIB=${WEIR_GIB:-10} run restart-time 3600 fire::restart_time ;;
         upkeep) WEIR_KILLS=${WEIR_KILLS:-50} run upkeep 3600 fire::upkeep ;;
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
+        failed-sync) WEIR_CUTS=${WEIR_CUTS:-50} run failed-sync 3600 fire::failed_sync ;;
         first-start) WEIR_EVERY_CALL=1 run first-start 1800 fire::first_start ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
         hot-topic) WEIR_ANSWERS=${WEIR_ANSWERS:-500} run hot-topic 1800 fire::hot_topic ;;

@@ -9,7 +9,9 @@ readonly RULES='
 SyncLog fire::power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack DamagedRange
 RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:
 CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
-GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
+GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:
+GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true was.synced.again
+GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack not.each.is.offline
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
 LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
 MoveDeleted fire::folders::topics_made_again_survive_kills is.still.there

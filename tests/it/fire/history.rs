@@ -59,6 +59,7 @@ pub(crate) enum Wrong {
     Epoch,
     Reader,
     UsedAgain,
+    PastFailedSync,
 }
 
 /// Everything wrong that was found, each with a sentence.

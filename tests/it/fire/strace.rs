@@ -39,8 +39,12 @@ impl std::fmt::Display for Fault {
 impl Fault {
     fn options(&self, notes: &Path) -> Vec<String> {
         let of = |other: &String| other.split(':').next().unwrap_or_default().to_owned();
-        let traced: Vec<String> =
+        let mut traced: Vec<String> =
             std::iter::once(self.calls.clone()).chain(self.with.iter().map(of)).collect();
+        if self.calls.contains("sync") {
+            // What is done to a file whose sync failed.
+            traced.extend(["fdatasync", "pwritev"].map(str::to_owned));
+        }
         let mut options = ["-f", "-y", "-s", "0", "--quiet=all", "-o"].map(str::to_owned).to_vec();
         options.push(notes.display().to_string());
         options.extend(["-e".to_owned(), format!("trace={}", traced.join(","))]);
@@ -153,6 +157,62 @@ pub(crate) fn hits(notes: &Path) -> Vec<String> {
         }
     }
     hits
+}
+
+/// The log file that a line is about.
+fn log_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once('<')?;
+    rest.split_once('>').map(|(path, _)| path).filter(|path| path.ends_with(".log"))
+}
+
+/// How often log files whose sync had failed were synced and written to from then on, by path.
+pub(crate) fn after_failed_syncs(notes: &Path) -> BTreeMap<String, (usize, usize)> {
+    let text = std::fs::read(notes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let (mut begun, mut after) = (BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        let thread = line.split(' ').next().unwrap_or_default();
+        let (is_sync, is_write) = (line.contains(" fdatasync("), line.contains(" pwritev("));
+        let path = if line.contains(" resumed>") { begun.get(thread).copied() } else { log_of(line) };
+        if is_sync || is_write {
+            begun.remove(thread);
+            let counts: Option<&mut (usize, usize)> = path.and_then(|path| after.get_mut(path));
+            if let Some((syncs, writes)) = counts {
+                *syncs += usize::from(is_sync);
+                *writes += usize::from(is_write);
+            }
+            begun.extend(log_of(line).map(|path| (thread, path)));
+        }
+        if let Some(path) = path
+            && line.contains("fdatasync")
+            && line.contains("(INJECTED)")
+        {
+            after.entry(path.to_owned()).or_default();
+        }
+    }
+    after
+}
+
+/// Folders that a running broker could not sync at a roll. A checkpoint that it could not write ends in the sync of its folder, too: that
+/// comes behind the sync of the checkpoint itself.
+pub(crate) fn failed_rolls(notes: &Path) -> Vec<String> {
+    let text = std::fs::read(notes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let (mut before, mut begun, mut failed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for line in text.lines() {
+        let thread = line.split(' ').next().unwrap_or_default();
+        if line.contains(" fdatasync(") {
+            before.insert(thread, line);
+        }
+        if line.contains(" fsync(") {
+            begun.insert(thread, line);
+        }
+        if line.contains("fsync") && line.contains("(INJECTED)") {
+            let is_checkpoint = before.get(thread).is_none_or(|line| !line.contains(".log>"));
+            failed.extend(begun.get(thread).filter(|_| !is_checkpoint).map(|line| (*line).to_owned()));
+        }
+    }
+    failed
 }
 
 /// What a call that was hit had to do with.

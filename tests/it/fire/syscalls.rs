@@ -18,7 +18,7 @@ use weir::proto::grpc::ErrorReason;
 use super::history::{Fate, Mark};
 use super::load::{Checked, Kind, Load, PARTITIONS, TOPIC};
 use super::outcomes::{Refusals, skip};
-use super::strace::{Attached, Fault, hits, missing, notes_in, place_of};
+use super::strace::{Attached, Fault, after_failed_syncs, failed_rolls, hits, missing, notes_in, place_of};
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
 
@@ -130,6 +130,7 @@ struct Total {
 /// A fault in words.
 struct Told {
     words: String,
+    from_start: bool,
     /// Whether it goes on for the whole life: a partition may then refuse everything without being offline.
     lasts: bool,
 }
@@ -190,7 +191,8 @@ impl<'a> Fire<'a> {
         let lasts = !fault.with.is_empty();
         tally.lives += 1;
         tally.from_start += usize::from(from_start);
-        let end = self.suffer(&mut broker, &Told { words: told.clone(), lasts }, &notes, tally).await;
+        let end =
+            self.suffer(&mut broker, &Told { words: told.clone(), from_start, lasts }, &notes, tally).await;
         tally.refused_to_start += usize::from(end == End::RefusedToStart);
         tally.metadata_failed += usize::from(end == End::MetadataFailed);
         let hits = hits(&notes);
@@ -199,7 +201,7 @@ impl<'a> Fire<'a> {
         places.into_iter().for_each(|place| *tally.places.entry(place).or_default() += 1);
         assert!(!broker.said_itself().contains("panicked"), "{told}: it said\n{}", broker.said());
         // What can't be opened was not synced either, so nothing is in doubt.
-        let offline = offline(&broker.said_itself());
+        let offline = offline(&broker.said_itself(), TOPIC);
         assert!(
             calls.names != "openat" || offline.is_empty(),
             "{told}: {offline:?} are offline for want of an opening"
@@ -249,7 +251,7 @@ impl<'a> Fire<'a> {
         while hits(notes).is_empty() && begun.elapsed() < strike {
             sleep(PAUSE).await;
         }
-        let struck = hits(notes);
+        let (struck, rolls) = (hits(notes), failed_rolls(notes));
         let after = Instant::now() + Duration::from_millis(self.rng.u64(AFTER_MS));
         let ended = match self.all_go_on(broker, told).await {
             Some(status) => Some(status),
@@ -267,11 +269,14 @@ impl<'a> Fire<'a> {
         let said = broker.said_itself();
         match ended {
             None => {
-                let failed = failed_syncs(&struck);
-                let offline = offline(&said);
+                let mut failed = failed_syncs(&struck);
+                // In a running broker alone: what a start can't sync it opens again.
+                failed.extend(rolls.iter().filter(|_| !told.from_start).map(|line| partition_in(line)));
+                goes_offline(broker, told, &failed).await;
+                let again = after_failed_syncs(notes).into_iter().find(|(_, (syncs, _))| *syncs > 0);
                 assert!(
-                    failed.iter().all(|log| log.is_some_and(|partition| offline.contains(&partition))),
-                    "{told}: syncs of {failed:?} failed (none: the metadata log), offline is {offline:?}; it said\n{said}"
+                    again.is_none(),
+                    "{told}: synced again after a failed sync: {again:?}; it said\n{said}"
                 );
                 End::Lived
             }
@@ -288,7 +293,7 @@ impl<'a> Fire<'a> {
     async fn all_go_on(&self, broker: &mut BrokerProcess, told: &Told) -> Option<ExitStatus> {
         let (mark, begun) = (self.load.mark(), Instant::now());
         loop {
-            let offline = offline(&broker.said_itself());
+            let offline = offline(&broker.said_itself(), TOPIC);
             let stands = |partition: &i32| {
                 !offline.contains(partition) && self.load.acknowledged_since(&mark, *partition) == 0
             };
@@ -324,7 +329,7 @@ impl<'a> Fire<'a> {
         told: &Told,
         tally: &mut Tally,
     ) -> Option<ExitStatus> {
-        let offline = offline(&broker.said_itself());
+        let offline = offline(&broker.said_itself(), TOPIC);
         tally.offline += offline.len();
         let mark: Mark = self.load.mark();
         for partition in offline {
@@ -374,25 +379,45 @@ async fn fill(producer: Producer, refusals: Arc<Refusals>) {
     }
 }
 
-/// Whose log could not be synced: a partition of the load, or the metadata log.
-fn failed_syncs(hits: &[String]) -> BTreeSet<Option<i32>> {
+/// Whose log could not be synced, by topic and partition, or else the metadata log's.
+fn failed_syncs(hits: &[String]) -> BTreeSet<Option<(&'static str, i32)>> {
     let failed = hits.iter().filter(|hit| hit.contains("fdatasync(") && hit.contains(".log>"));
-    let partition = |hit: &String| {
-        let (_, rest) = hit.split_once(&format!("/{TOPIC}-"))?;
-        rest.split('/').next()?.parse().ok()
-    };
-    let ours = failed.filter(|hit| !hit.contains(&format!("/{WIDE}-")));
-    ours.map(partition).collect()
+    failed.map(|hit| partition_in(hit)).collect()
 }
 
-/// The partitions of the load that the broker said to be offline for the rest of its life.
-fn offline(said: &str) -> BTreeSet<i32> {
+/// Waits until each of these partitions is said to be offline.
+async fn goes_offline(broker: &BrokerProcess, told: &Told, failed: &BTreeSet<Option<(&'static str, i32)>>) {
+    let begun = Instant::now();
+    loop {
+        let said = broker.said_itself();
+        let is_offline = |(topic, partition): (&str, i32)| offline(&said, topic).contains(&partition);
+        if failed.iter().all(|log| log.is_some_and(is_offline)) {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PROGRESS_WAIT,
+            "{told}: syncs of {failed:?} failed (none: the metadata log) and not each is offline; it said\n{said}"
+        );
+        sleep(PAUSE).await;
+    }
+}
+
+/// The partition that a line of the notes is about.
+fn partition_in(line: &str) -> Option<(&'static str, i32)> {
+    [TOPIC, WIDE].into_iter().find_map(|topic| {
+        let (_, rest) = line.split_once(&format!("/{topic}-"))?;
+        Some((topic, rest.split(['/', '>']).next()?.parse().ok()?))
+    })
+}
+
+/// The partitions of a topic that the broker said to be offline for the rest of its life.
+pub(super) fn offline(said: &str, topic: &str) -> BTreeSet<i32> {
     let lasts = |line: &&str| {
         line.contains("partition goes offline")
             || (line.contains("partition is offline") && line.contains("lasts=true"))
     };
     let lines = said.lines().filter(lasts);
-    let ours = lines.filter(|line| line.contains(&format!("topic={TOPIC} ")));
+    let ours = lines.filter(|line| line.contains(&format!("topic={topic} ")));
     let word = |line: &str| {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix("partition="))?;
         word.parse().ok()
