@@ -3,8 +3,8 @@
 //! The first 21 bytes of a batch, its offset and its leader epoch among them, lie outside its CRC. So what is odd there must be
 //! borne out by something else: by what the walk knows, or by the batch that follows.
 //!
-//! Used to recover a tail, to rebuild an index and to find out which offsets a damaged range covers. Memory: one buffer of
-//! 1 MiB, more only for a longer batch whose length is plausible.
+//! Used to recover a tail and to rebuild an index. Memory: one buffer of 1 MiB, more only for a longer batch: up to 4 MiB where the
+//! length alone says so, beyond only where its CRC does.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::env::disk::{DiskResult, read_full_at};
 use crate::log::epoch_cache::EpochCache;
 use crate::record::BatchHeader;
 use crate::record::batch;
-use crate::record::header::{HEADER_BYTES, MAGIC, MAGIC_AT};
+use crate::record::header::{ATTRIBUTES_AT, HEADER_BYTES, MAGIC, MAGIC_AT};
 
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -121,7 +121,7 @@ impl<'a> Scan<'a> {
         if self.end.saturating_sub(position) < total as u64 {
             return Ok(None);
         }
-        let Some(header) = self.bytes_at(position, total)?.and_then(|bytes| follows(bytes, &point, limit))
+        let Some(header) = self.batch_at(position, total)?.and_then(|bytes| follows(bytes, &point, limit))
         else {
             return Ok(None);
         };
@@ -165,7 +165,7 @@ impl<'a> Scan<'a> {
     fn sound_at(&mut self, position: BytePosition) -> DiskResult<Option<BatchHeader>> {
         let Some(header) = self.header_at(position)? else { return Ok(None) };
         let Some(total) = header.total_bytes() else { return Ok(None) };
-        let bytes = self.bytes_at(position, total)?;
+        let bytes = self.batch_at(position, total)?;
         Ok(bytes.and_then(|bytes| batch::verify(bytes).ok()))
     }
 
@@ -271,8 +271,20 @@ impl<'a> Scan<'a> {
         else {
             return Ok(false);
         };
-        let follows = self.bytes_at(position, total)?.and_then(|bytes| follows(bytes, &point, limit));
+        let follows = self.batch_at(position, total)?.and_then(|bytes| follows(bytes, &point, limit));
         Ok(follows.is_some_and(|header| self.known.allows_epoch(&header)))
+    }
+
+    /// The bytes of a batch of this length, as `bytes_at`. WHY not at once: a length that is wrong may lead through all of a segment.
+    fn batch_at(&mut self, position: BytePosition, total: usize) -> DiskResult<Option<&[u8]>> {
+        let is_long = total as u64 > VALUE_BYTES_MAX && total as u64 <= self.end.saturating_sub(position);
+        if is_long {
+            let stored = self.header_at(position)?.map(|header| header.crc);
+            if crc_of_batch(self.file, position, total)? != stored {
+                return Ok(None);
+            }
+        }
+        self.bytes_at(position, total)
     }
 
     /// `count` bytes at `position`, or `None` when the file or the walk ends before.
@@ -293,6 +305,21 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// The checksum that a batch of this length has, whatever it says itself; `None` when the file ends before. Memory: 1 MiB.
+pub fn crc_of_batch(file: &dyn File, position: BytePosition, total: usize) -> DiskResult<Option<u32>> {
+    let (mut crc, mut at) = (0, ATTRIBUTES_AT);
+    let mut piece = vec![0u8; total.min(BUFFER_BYTES)];
+    while at < total {
+        let wanted = (total - at).min(piece.len());
+        if read_full_at(file, &mut piece[..wanted], position + at as u64)? < wanted {
+            return Ok(None);
+        }
+        crc = crc32c::crc32c_append(crc, &piece[..wanted]);
+        at += wanted;
+    }
+    Ok(Some(crc))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -303,6 +330,7 @@ mod tests {
     use crate::env::disk::{OpenMode, write_full_at};
     use crate::env::sim_disk::{SimDisk, SimOptions};
     use crate::log::segment::stored_batch::stored_batch;
+    use crate::record::header::LOG_OVERHEAD_BYTES;
 
     const BATCHES: usize = 200;
     const VALUE_BYTES: usize = 64 << 10;
@@ -335,5 +363,36 @@ mod tests {
             }
         }
         assert_eq!((sound, damaged), (BATCHES - 2, vec![(10, Some(11)), (190, Some(191))]));
+    }
+
+    #[test]
+    fn a_wrong_length_is_not_believed_for_so_much_memory() {
+        let (mut bytes, long) = (batches(), 8 << 20);
+        let batch_bytes = bytes.len() / BATCHES;
+        let batch_length = (long - LOG_OVERHEAD_BYTES) as i32;
+        let wrong = BatchHeader { batch_length, ..BatchHeader::read(&bytes).expect("whole") };
+        bytes[..HEADER_BYTES].copy_from_slice(&wrong.write());
+        let disk = SimDisk::new(SimOptions::default());
+        let file = disk.open(Path::new("x.log"), OpenMode::CreateNew).expect("makes a file");
+        write_full_at(&*file, &bytes, 0).expect("writes");
+        let start = ScanPoint { position: 0, offset: 0, epoch: NO_EPOCH };
+        let mut scan = Scan::new(&*file, start, bytes.len() as u64, Offset::MAX, Known::default());
+        assert!(scan.next_batch().expect("reads").is_none());
+        let span = scan.skip_damage().expect("reads");
+        assert_eq!((span.end, span.end_offset), (batch_bytes as u64, Some(1)));
+        assert!(scan.buffer.capacity() <= 2 * BUFFER_BYTES, "{} bytes", scan.buffer.capacity());
+    }
+
+    #[test]
+    fn a_long_batch_that_is_sound_is_read() {
+        let value = vec![7; 5 << 20];
+        let batch = stored_batch(0, 0, &value);
+        let disk = SimDisk::new(SimOptions::default());
+        let file = disk.open(Path::new("x.log"), OpenMode::CreateNew).expect("makes a file");
+        write_full_at(&*file, &batch, 0).expect("writes");
+        let start = ScanPoint { position: 0, offset: 0, epoch: NO_EPOCH };
+        let mut scan = Scan::new(&*file, start, batch.len() as u64, Offset::MAX, Known::default());
+        let found = scan.next_batch().expect("reads").map(|(_, _, bytes)| bytes.len());
+        assert_eq!(found, Some(batch.len()));
     }
 }

@@ -13,10 +13,10 @@ pub(in crate::log) fn stored_batch(offset: Offset, epoch: LeaderEpoch, value: &[
     let record = NewRecord { key: None, value: Some(value), headers: &[], timestamp: 1 };
     builder.append(&record).expect("fits");
     let rules = Rules {
-        max_batch_bytes: 1 << 20,
+        max_batch_bytes: 1 << 23,
         now_ms: 1,
         timestamp_after_max_ms: 1,
-        max_decompressed_bytes: 1 << 20,
+        max_decompressed_bytes: 1 << 23,
     };
     let batch = ValidBatch::build(&mut builder, Codec::None, ProducerFields::NONE, &rules);
     let mut batch = batch.expect("valid");

@@ -7,9 +7,9 @@ use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset};
 use crate::env::File;
 use crate::env::disk::{DiskResult, read_full_at};
-use crate::log::segment::scan::{DamagedSpan, Known, Scan, ScanPoint};
+use crate::log::segment::scan::{DamagedSpan, Known, Scan, ScanPoint, crc_of_batch};
 use crate::record::BatchHeader;
-use crate::record::batch;
+use crate::record::batch::BatchError;
 use crate::record::header::{HEADER_BYTES, MAGIC, MAGIC_AT};
 
 /// What stands next in a log file.
@@ -80,17 +80,16 @@ fn why_none(file: &dyn File, point: ScanPoint, len: u64) -> DiskResult<String> {
     if total as u64 > rest {
         return Ok(format!("the batch is {total} bytes long, the file ends after {rest} of them"));
     }
-    let mut bytes = vec![0u8; total];
-    let count = read_full_at(file, &mut bytes, point.position)?;
-    Ok(match batch::verify(&bytes[..count]) {
-        Err(error) => error.to_string(),
-        Ok(header) if header.base_offset < point.offset => {
+    let computed = crc_of_batch(file, point.position, total)?;
+    Ok(match computed.filter(|computed| *computed != header.crc) {
+        Some(computed) => BatchError::Crc { stored: header.crc, computed }.to_string(),
+        None if header.base_offset < point.offset => {
             format!("offset {} follows offset {}", header.base_offset, point.offset - 1)
         }
-        Ok(header) if header.leader_epoch < point.epoch => {
+        None if header.leader_epoch < point.epoch => {
             format!("leader epoch {} follows leader epoch {}", header.leader_epoch, point.epoch)
         }
-        Ok(header) => format!(
+        None => format!(
             "the batch behind it does not bear out its offset {} and leader epoch {}",
             header.base_offset, header.leader_epoch
         ),
