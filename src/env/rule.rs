@@ -38,6 +38,18 @@ pub enum Rule {
     KeepTimesInOrder,
     /// After a leap of the wall clock retention by time goes one segment at a time.
     GoSlow,
+    /// A start after an unclean end reads what lies above the durable point only.
+    TrustDurablePoint,
+    /// Below the durable point nothing is cut.
+    KeepBelowPoint,
+    /// What is not synced before its acknowledgement is synced when it is due.
+    SyncWhenDue,
+    /// Retention takes the segment that is written to as well.
+    ExpireActive,
+    /// An offset by time is looked for from the last entry of the time index below that time.
+    SearchByTime,
+    /// A partition whose folder is missing is offline, and not made anew.
+    MissFolder,
     /// A trim is in the metadata before its reply.
     NoteTrim,
     /// A file of Weir's own is taken for damaged where its checksum does not fit.

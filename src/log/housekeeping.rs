@@ -16,6 +16,7 @@ use super::segment::Segment;
 use super::segment::file::{ENDINGS, file_name};
 use crate::base::{Offset, Timestamp};
 use crate::env::disk::{DiskResult, remove_if_there};
+use crate::env::rule::Rule;
 
 impl PartitionLog {
     /// Whether the segment still belongs to the log.
@@ -63,9 +64,9 @@ impl PartitionLog {
         let mut count = by_size;
         // Side files are opened from the front only as far as segments go.
         while let Some(segment) = segments.get(count) {
-            let is_empty_end = count + 1 == segments.len() && segment.is_empty();
             let last_append_ms = self.last_append_ms(segment, &writer)?;
-            if is_empty_end || !is_expired(last_append_ms, &config, self.shared.now_ms()) {
+            let is_kept = count + 1 == segments.len() && (segment.is_empty() || !Rule::ExpireActive.holds());
+            if is_kept || !is_expired(last_append_ms, &config, self.shared.now_ms()) {
                 break;
             }
             count += 1;

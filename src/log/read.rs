@@ -19,6 +19,7 @@ use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::env::DiskError;
 pub use crate::env::disk::Wait;
 use crate::env::disk::{DiskErrorKind, OpKind};
+use crate::env::rule::Rule;
 use crate::record::header::HEADER_BYTES;
 use crate::record::{BatchHeader, RecordBatch};
 
@@ -181,7 +182,11 @@ impl PartitionLog {
             if is_below || end <= offsets.log_start {
                 continue;
             }
-            let from = side.time.offset_before(at)?.max(offsets.log_start);
+            let before = match Rule::SearchByTime.holds() {
+                true => side.time.offset_before(at)?,
+                false => end - 1,
+            };
+            let from = before.max(offsets.log_start);
             let until = end.min(offsets.high_watermark);
             if let Some(found) = self.scan_for_timestamp(from, until, at)? {
                 return Ok(Some(found));

@@ -160,6 +160,7 @@ impl Recovery<'_> {
     /// The first file that holds bytes above the durable point; without a point only the last file is looked at.
     fn first_untrusted(&self, found: &[Found]) -> usize {
         match &self.point {
+            Some(_) if !Rule::TrustDurablePoint.holds() => 0,
             Some(point) => found.partition_point(|file| file.base_offset < point.segment_base),
             None => found.len().saturating_sub(1),
         }
@@ -329,6 +330,7 @@ impl Recovery<'_> {
 
     fn recover_file(&self, file: &Found) -> Result<End, OpenError> {
         let here = self.point.filter(|point| point.segment_base == file.base_offset);
+        let here = here.filter(|_| Rule::KeepBelowPoint.holds());
         let durable = here.map_or(0, |point| point.position);
         let segment = Arc::new(self.segment(file, file.base_offset));
         segment.log().sync()?;

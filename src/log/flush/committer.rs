@@ -256,6 +256,9 @@ impl PartitionLog {
     fn sync_due_ms(&self) -> Option<i64> {
         let config = self.config.load();
         let is_ack = self.internal || config.flush == FlushMode::Ack;
+        if !is_ack && !Rule::SyncWhenDue.holds() {
+            return None;
+        }
         self.unsynced.lock().due_ms(&config, is_ack)
     }
 }

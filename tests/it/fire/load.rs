@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use weir::base::{ErrorKind, Outcome};
-use weir::client::{Client, Codec, ConsumerRecord, Delivery, Producer, Record, Start};
+use weir::base::{Error, ErrorKind, Outcome};
+use weir::client::{Client, Codec, Consumer, ConsumerRecord, Delivery, Event, Producer, Record, Start};
 use weir::proto::grpc::ErrorReason;
 
 use super::cursors::{self, Cursors};
@@ -222,6 +222,27 @@ impl Load {
         Ended { sent, seen }
     }
 
+    /// Waits until all that was sent is flushed, though nobody asks for that any more, and gives the ends.
+    pub(crate) async fn flushed(&self) -> Vec<i64> {
+        let (client, begun) = (Client::connect(&self.address).await.unwrap(), Instant::now());
+        loop {
+            let partitions = client.admin().describe_topic(TOPIC).await.unwrap().partitions;
+            if partitions.iter().all(|partition| partition.flushed_offset == partition.log_end_offset) {
+                return partitions.iter().map(|partition| partition.log_end_offset).collect();
+            }
+            assert!(
+                begun.elapsed() < CATCH_UP_WAIT,
+                "what was sent is not flushed by itself: {partitions:?}"
+            );
+            sleep(BREATH).await;
+        }
+    }
+
+    /// The ends of the partitions.
+    pub(crate) async fn ends(&self) -> Vec<i64> {
+        ends(&Client::connect(&self.address).await.unwrap(), TOPIC).await.unwrap()
+    }
+
     /// What is wrong with what there is in the end, or with what producers were told.
     pub(crate) async fn check(self, lost_end: bool) -> Checked {
         let (address, allowed) = (self.address.clone(), self.kind.allowed(lost_end));
@@ -352,6 +373,7 @@ async fn read(address: String, seen: View) -> String {
     loop {
         match consumer.next().await {
             Some(Ok(record)) => seen.lock()[record.partition as usize].push(Seen::Record(found(&record))),
+            Some(Err(error)) if error.kind == ErrorKind::DamagedRange => pass_over(&mut consumer, &error),
             Some(Err(error)) => {
                 let fact = |name: &str| error.metadata.get(name).and_then(|text| text.parse::<i64>().ok());
                 let back = match error.kind {
@@ -372,11 +394,21 @@ async fn read_back(address: &str, ends: &[i64]) -> Vec<Vec<Found>> {
     let client = Client::connect(address).await.unwrap();
     let mut consumer = client.consumer().topic(TOPIC).start(Start::Beginning).build().await.unwrap();
     let mut log = vec![Vec::new(); PARTITIONS as usize];
-    for _ in 0..ends.iter().sum() {
-        let record = consumer.next().await.unwrap().unwrap();
-        log[record.partition as usize].push(found(&record));
+    while (0..).zip(ends).any(|(partition, end)| consumer.position(TOPIC, partition) < Some(*end)) {
+        match consumer.next_event().await.unwrap() {
+            Event::Record(record) => log[record.partition as usize].push(found(&record)),
+            Event::CaughtUp { .. } => {}
+            Event::Error(error) => pass_over(&mut consumer, &error),
+        }
     }
     log
+}
+
+/// Goes on behind a damaged range: the checker finds what is missing.
+fn pass_over(consumer: &mut Consumer, error: &Error) {
+    assert_eq!(error.kind, ErrorKind::DamagedRange, "{error}");
+    let fact = |name: &str| error.metadata[name].parse::<i64>().unwrap();
+    consumer.seek(TOPIC, fact("partition") as i32, fact("end")).unwrap();
 }
 
 fn found(record: &ConsumerRecord) -> Found {

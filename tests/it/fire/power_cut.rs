@@ -48,17 +48,26 @@ async fn prove(kind: Kind) {
         broker.answers(Some(TOPIC)).await;
     }
     load.stop().await;
+    // At `interval` nothing that is older than its window may go, at `os` the window is longer than this life.
+    let kept = if kind.flush == "interval" { Some(load.flushed().await) } else { None };
     // WHY once more, at rest: nobody fills up again what this cut takes.
     disk.cut_power().unwrap();
     broker.kill();
     disk.come_back().unwrap();
     broker = start();
     broker.answers(Some(TOPIC)).await;
+    let ends = load.ends().await;
+    assert!(
+        kept.as_ref().is_none_or(|kept| *kept == ends),
+        "flushed up to {kept:?}, after the cut there is {ends:?}"
+    );
     let cursors = load.check_cursors().await;
     let mut checked = load.check(kind.flush != "ack").await;
     checked.findings.extend(cursors.findings.iter().cloned());
     report(&kind, cuts + 1, &checked, &cursors);
     assert_none(checked.findings);
+    let is_told = cursors.gone > 0 && checked.setbacks > 0;
+    assert!(kind.flush != "os" || is_told, "nothing that was shown was lost at flush=os: this shows nothing");
     assert!(idle < cuts, "no broker acknowledged anything: this shows nothing");
     broker.kill();
 }
