@@ -9,6 +9,7 @@ mod ext4;
 mod failed_sync;
 mod first_start;
 mod folders;
+mod frozen;
 mod full_disk;
 pub(crate) mod history;
 mod hot_topic;

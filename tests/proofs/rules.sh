@@ -10,8 +10,7 @@ SyncLog fire::power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack Lost
 RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:
 CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
 GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:
-GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true was.synced.again
-GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack not.each.is.offline
+GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
 LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
 SyncWhenDue fire::power_cut::only_the_end_is_lost_at_flush_interval is.not.flushed
@@ -19,7 +18,7 @@ TrustDurablePoint fire::restart_time::a_restart_takes_no_longer_with_more_data_o
 KeepBelowPoint fire::damage::a_segment_cut_at_each_byte_keeps_what_was_durable_in_mind batches.durable
 ExpireActive fire::upkeep::a_quiet_topic_rolls_and_expires_by_itself_and_keeps_its_end retention.of.a.quiet.active
 SearchByTime fire::upkeep::offsets_by_time_are_right_whatever_the_order_of_the_times time.[0-9]*,.before
-MissFolder fire::folders::lost::a_lost_folder_is_told_and_the_rest_is_served is.offline
+MissFolder fire::folders::lost::a_lost_folder_is_told_and_the_rest_is_served never.made.anew
 MoveDeleted fire::folders::topics_made_again_survive_kills is.still.there
 MakePlaces fire::full_disk::no_more_files::no_room_for_another_file delete.of.one
 KeepDeleting fire::folders::each_call::a_deleted_folder_that_can_not_be_moved_is_left_for_the_next_start quarantine/

@@ -17,7 +17,7 @@ use super::cursors::{self, Cursors};
 use super::history::{
     Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, Wrong, compare, origin_of, records_of, value_of,
 };
-use super::{outcomes, stock};
+use super::{assert_none, outcomes, stock};
 use crate::process::ends;
 use crate::whole::read_all;
 
@@ -249,6 +249,9 @@ impl Load {
         let client = Client::connect(&address).await.unwrap();
         let ends = ends(&client, TOPIC).await.unwrap();
         let log = read_back(&address, &ends).await;
+        // WHY before the reader: it may wait for what is lost.
+        let lost = self.sent.lock().check(&log, allowed);
+        assert_none(lost);
         let ended = self.end(&log).await;
         let mut findings = ended.sent.check(&log, allowed);
         findings.extend(compare(&ended.seen, &log, allowed));
