@@ -17,7 +17,7 @@ const FILES: u32 = 128;
 /// Topics of one segment each, that are deleted one after the other.
 const TOPICS: [&str; 3] = ["one", "two", "three"];
 const RECORDS: usize = 20;
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes files until there is room for none more. Gives how many.
 fn take_all_files(folder: &Path) -> usize {
