@@ -130,8 +130,12 @@ pub(super) fn record_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it takes a number of records, 0 or more".to_owned())
 }
 
-/// Reads a time above zero, such as `10s`.
+/// Reads a time above zero with its unit, such as `10s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    // WHY: some tools count seconds there, others ms.
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("'{text}' has no unit: write {text}s or {text}ms"));
+    }
     match parse_ms(text)? {
         ms if ms > 0 => Ok(Duration::from_millis(ms.unsigned_abs())),
         _ => Err("the time must be above zero".to_owned()),

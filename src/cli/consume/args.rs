@@ -39,7 +39,7 @@ pub struct ConsumeArgs {
     #[arg(allow_negative_numbers = true, value_parser = record_count)]
     pub count: Option<u64>,
     /// The last N records of each partition, then what comes (with -e: then exit)
-    #[arg(long, value_name = "N", conflicts_with = "offset", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with = "offset", value_parser = clap::value_parser!(i64).range(0..))]
     pub tail: Option<i64>,
     /// Print records like this, such as '%p/%o %k=%v\n' [default: value and newline]
     #[arg(short, long, value_name = "FORMAT", conflicts_with = "json")]

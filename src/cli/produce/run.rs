@@ -116,7 +116,11 @@ async fn producer(context: &Context, args: &ProduceArgs, client: &Client) -> Res
     if let Some(buffer) = context.setting("buffer.bytes", bytes)? {
         builder = builder.buffer_memory(buffer);
     }
-    builder.build().await.map_err(|error| Failure::usage(format!("-X: {}", error.message)))
+    // The library speaks of its methods, which are called as the keys are but for the dot.
+    let told = |error: Error| {
+        error.message.replace("batch_bytes", "batch.bytes").replace("buffer_memory", "buffer.bytes")
+    };
+    builder.build().await.map_err(|error| Failure::usage(format!("-X: {}", told(error))))
 }
 
 /// Where lines come from.
