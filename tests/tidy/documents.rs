@@ -8,6 +8,8 @@ use crate::{all_sources, assert_none};
 
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 const FORMAT: &str = "docs/FORMAT.md";
+/// The README stays below this.
+const README_LINES_MAX: usize = 250;
 
 /// Files and folders that write what is stored.
 const FORMATS: &[&str] = &[
@@ -157,6 +159,11 @@ fn the_architecture_page_has_the_import_table_and_the_code_map() {
         found == page,
         "{ARCHITECTURE} differs from the code; run with WEIR_BLESS=1 to write these parts anew"
     );
+}
+
+#[test]
+fn the_readme_can_be_read_at_a_sitting() {
+    assert!(read("README.md").lines().count() < README_LINES_MAX);
 }
 
 #[test]

@@ -16,10 +16,17 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 /// One partition on the screen.
 #[derive(Clone, Copy, Default, Debug)]
 struct Row {
-    written: u64,
+    acknowledged: u64,
     read: u64,
     offset: i64,
     read_before: u64,
+}
+
+impl Row {
+    /// Records that are stored: one that was read is, though its acknowledgement may be on its way.
+    fn written(&self) -> u64 {
+        self.acknowledged.max(self.read)
+    }
 }
 
 /// Counts of every partition, and when they were last shown.
@@ -50,7 +57,7 @@ impl Live {
 
     /// A record was acknowledged.
     pub(super) fn written(&mut self, topic: &str, partition: i32) {
-        self.rows.entry((topic.to_owned(), partition)).or_default().written += 1;
+        self.rows.entry((topic.to_owned(), partition)).or_default().acknowledged += 1;
     }
 
     /// A record was read.
@@ -84,7 +91,7 @@ impl Live {
 
     fn line(&self, elapsed: Duration) -> String {
         let sum = |pick: fn(&Row) -> u64| self.rows.values().map(pick).sum::<u64>();
-        let written = sum(|row| row.written);
+        let written = sum(Row::written);
         let rate = written as f64 / elapsed.as_secs_f64().max(0.001);
         format!(
             "{:.1} s: {} written, {} read, {} partitions, {}/s\n",
@@ -117,7 +124,7 @@ impl Live {
             table.row([
                 topic.clone(),
                 partition.to_string(),
-                thousands(row.written),
+                thousands(row.written()),
                 thousands(row.read),
                 if row.read > 0 { thousands(row.offset) } else { "-".to_owned() },
                 thousands(rate.round() as i64),
@@ -143,6 +150,12 @@ mod tests {
     fn a_line_tells_what_flowed() {
         let line = live().line(Duration::from_secs(3));
         assert_eq!(line, "3.0 s: 1,500 records written, 0 read, 2 partitions, 500/s\n");
+    }
+
+    #[test]
+    fn what_was_read_is_written() {
+        let row = |acknowledged, read| Row { acknowledged, read, ..Row::default() };
+        assert_eq!((row(2, 3).written(), row(3, 2).written()), (3, 3));
     }
 
     #[test]
