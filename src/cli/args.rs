@@ -17,8 +17,8 @@ use super::topic::TopicArgs;
 /// Examples come first in every help page; the rest is looked up.
 const EXAMPLES: &str = "\
 Examples:
-  weir demo                                  see it work: a broker, sample records, checks
-  weir serve --dev                           a broker on 127.0.0.1:7070, records in ./weir-dev
+  weir demo                                  a broker with records, checked
+  weir serve --dev                           on 127.0.0.1:7070, in ./weir-dev
   weir topic create orders -p 6
   weir produce orders 'first record'
   weir consume orders -o start -e            everything there is, then exit
@@ -129,6 +129,9 @@ mod tests {
             }
         }
         visit(&Cli::command(), "weir");
+        let narrow = Cli::command().term_width(80).try_get_matches_from(["weir", "--help"]);
+        let narrow = narrow.expect_err("help is shown").to_string();
+        assert!(narrow.lines().count() <= 40, "{} lines\n{narrow}", narrow.lines().count());
     }
 
     #[test]

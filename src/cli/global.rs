@@ -13,7 +13,7 @@ use crate::base::time::parse_ms;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Broker to talk to [default: that of the context, else 127.0.0.1:7070]
+    /// Broker, if not the context's or 127.0.0.1:7070
     #[arg(
         short,
         long,
@@ -28,10 +28,10 @@ pub struct Global {
     /// Take the broker of this context
     #[arg(short = 'C', long, global = true, env = "WEIR_CONTEXT", hide_env = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// JSON: a document on stdout, or a line for each record
+    /// JSON: a document, or a line for each record
     #[arg(short = 'J', long, global = true)]
     pub json: bool,
-    /// Form: table, wide, json, yaml, plain (tabs, no header) or name
+    /// table, wide, json, yaml, plain or name
     #[arg(long, global = true, value_name = "FORM", conflicts_with = "json", hide_possible_values = true)]
     pub output: Option<Form>,
     /// Nothing on stderr but errors
@@ -40,7 +40,7 @@ pub struct Global {
     /// More on stderr; twice for even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Time for a connection, a request or a delivery
+    /// For each request or delivery
     #[arg(
         long,
         global = true,
@@ -60,7 +60,7 @@ pub struct Global {
     /// The same
     #[arg(long, global = true, hide = true)]
     pub no_input: bool,
-    /// A setting: of the broker (serve), or of the client
+    /// A setting of the broker (serve) or the client
     #[arg(short = 'X', global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub setting: Vec<(String, String)>,
 }

@@ -242,18 +242,38 @@ fn document(command: &str, fields: Map<String, Value>) -> String {
 /// Prints an error to stderr; nothing when there is nothing to say.
 pub fn print_error(message: &str) {
     if !message.is_empty() {
-        stderr::say(&format!("\x1b[1;31merror:\x1b[0m {message}"));
+        stderr::say(&format!("\x1b[1;31merror:\x1b[0m {}", harmless(message)));
     }
 }
 
 /// Prints a warning to stderr.
 pub fn print_warning(message: &str) {
-    stderr::say(&format!("\x1b[1;33mwarning:\x1b[0m {message}"));
+    stderr::say(&format!("\x1b[1;33mwarning:\x1b[0m {}", harmless(message)));
+}
+
+/// A message without what a terminal would carry out or turn around: control characters and marks of direction that stood in a name.
+fn harmless(message: &str) -> String {
+    let turns = |letter: char| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(message.len());
+    for letter in message.chars() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            letter if letter.is_control() || turns(letter) => shown.extend(letter.escape_unicode()),
+            letter => shown.push(letter),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_carry_nothing_that_a_terminal_obeys() {
+        let shown = harmless("topic '\x1b[31mX\u{9b}1m\u{202e}' é\nnext");
+        assert_eq!(shown, "topic '\\u{1b}[31mX\\u{9b}1m\\u{202e}' é\nnext");
+    }
 
     #[test]
     fn numbers_are_separated() {

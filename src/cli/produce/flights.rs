@@ -11,7 +11,7 @@ use super::input::Line;
 use super::report::Tally;
 use crate::base::Error;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, in_words};
+use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::format::{Format, Target, write_bytes};
 use crate::cli::output::{print, print_error};
 use crate::cli::progress::Progress;
@@ -24,6 +24,8 @@ const IN_FLIGHT_MAX: usize = 10_000;
 pub(super) struct Flights<'a> {
     pub(super) context: &'a Context,
     pub(super) echo: Echo,
+    /// Why [`Echo`] could not be printed any more, unless its reader had enough.
+    pub(super) unprinted: Option<Failure>,
     pub(super) tally: Tally,
     pub(super) begun: Duration,
     running: FuturesOrdered<Pin<Box<dyn Future<Output = Landed> + 'a>>>,
@@ -39,6 +41,8 @@ pub(super) enum Echo {
     Report(Format),
     /// Its line, and this behind it.
     Tee(Vec<u8>),
+    /// Nothing any more: who read it has gone.
+    Unread,
 }
 
 /// What is remembered of a record while it is on its way.
@@ -70,6 +74,7 @@ impl<'a> Flights<'a> {
         Self {
             context,
             echo,
+            unprinted: None,
             tally: Tally::new(),
             begun,
             running: FuturesOrdered::new(),
@@ -85,7 +90,7 @@ impl<'a> Flights<'a> {
             value_bytes: record.value.as_ref().map_or(0, |value| value.len() as u64),
             sent_at: self.context.monotonic(),
             shown: match &self.echo {
-                Echo::Nothing => Shown::Nothing,
+                Echo::Nothing | Echo::Unread => Shown::Nothing,
                 Echo::Report(_) => Shown::Record(record.clone()),
                 Echo::Tee(_) => Shown::Line(line.text.clone()),
             },
@@ -103,20 +108,20 @@ impl<'a> Flights<'a> {
     }
 
     /// Does `work`, counting results as they come.
-    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
-                done = &mut work => return Ok(done),
-                Some(landed) = self.running.next(), if !self.running.is_empty() => self.settle(landed)?,
+                done = &mut work => return done,
+                Some(landed) = self.running.next(), if !self.running.is_empty() => self.settle(landed),
             }
         }
     }
 
     /// Waits until another record may be sent.
-    pub(super) async fn wait_for_room(&mut self) -> Result<(), Failure> {
-        self.wait_for_fewer_than(IN_FLIGHT_MAX).await
+    pub(super) async fn wait_for_room(&mut self) {
+        self.wait_for_fewer_than(IN_FLIGHT_MAX).await;
     }
 
     /// How many records have no result yet.
@@ -125,8 +130,8 @@ impl<'a> Flights<'a> {
     }
 
     /// Waits until every record has its result.
-    pub(super) async fn wait_for_all(&mut self) -> Result<(), Failure> {
-        self.wait_for_fewer_than(1).await
+    pub(super) async fn wait_for_all(&mut self) {
+        self.wait_for_fewer_than(1).await;
     }
 
     /// Takes the progress line away.
@@ -134,13 +139,12 @@ impl<'a> Flights<'a> {
         self.progress.clear();
     }
 
-    async fn wait_for_fewer_than(&mut self, count: usize) -> Result<(), Failure> {
+    async fn wait_for_fewer_than(&mut self, count: usize) {
         while self.running.len() >= count
             && let Some(landed) = self.running.next().await
         {
-            self.settle(landed)?;
+            self.settle(landed);
         }
-        Ok(())
     }
 
     /// Time since the beginning.
@@ -148,21 +152,20 @@ impl<'a> Flights<'a> {
         self.context.monotonic().saturating_sub(self.begun)
     }
 
-    fn settle(&mut self, landed: Landed) -> Result<(), Failure> {
+    fn settle(&mut self, landed: Landed) {
         let Landed { sent, landed_at, result } = landed;
         match result {
             Ok(stored) => {
                 self.tally.delivered(sent.value_bytes, landed_at.saturating_sub(sent.sent_at));
-                self.show(sent.shown, stored)?;
+                self.show(sent.shown, stored);
             }
             Err(error) => self.count_failure(sent.line, &error),
         }
         let (tally, elapsed) = (&self.tally, self.elapsed());
         self.progress.tick(self.begun + elapsed, || tally.progress(elapsed));
-        Ok(())
     }
 
-    fn show(&mut self, shown: Shown, stored: RecordMetadata) -> Result<(), Failure> {
+    fn show(&mut self, shown: Shown, stored: RecordMetadata) {
         let mut out = Vec::new();
         match (&self.echo, shown) {
             (Echo::Report(format), Shown::Record(record)) => {
@@ -172,10 +175,14 @@ impl<'a> Flights<'a> {
                 write_bytes(&line, self.target, &mut out);
                 out.extend_from_slice(end);
             }
-            _ => return Ok(()),
+            _ => return,
         }
         self.progress.clear();
-        print(out)
+        if let Err(failure) = print(out) {
+            // WHY it goes on: what is printed is a courtesy, the records are not.
+            self.echo = Echo::Unread;
+            self.unprinted = Some(failure).filter(|failure| failure.exit != Exit::Done);
+        }
     }
 
     /// Counts a record that failed, and prints why.

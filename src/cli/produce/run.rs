@@ -36,7 +36,7 @@ pub async fn run(context: &Context, args: &ProduceArgs) -> Result<Exit, Failure>
     };
     let (mut work, source) = begun;
     let stopped = tokio::select! {
-        stopped = work.send_all(source) => stopped?,
+        stopped = work.send_all(source) => stopped,
         () = ctrl_c() => Stopped::Interrupted,
     };
     work.finish(stopped).await
@@ -176,12 +176,12 @@ enum Stopped {
 
 impl Work<'_> {
     /// Sends every record of the source.
-    async fn send_all(&mut self, mut source: Source) -> Result<Stopped, Failure> {
+    async fn send_all(&mut self, mut source: Source) -> Stopped {
         let limit = self.args.count.unwrap_or(u64::MAX);
         while self.sent < limit {
-            let chunk = match self.flights.meanwhile(source.next()).await? {
+            let chunk = match self.flights.meanwhile(source.next()).await {
                 None => break,
-                Some(Err(error)) => return Ok(Stopped::Failed(error)),
+                Some(Err(error)) => return Stopped::Failed(error),
                 Some(Ok(chunk)) => chunk,
             };
             for line in chunk {
@@ -189,42 +189,40 @@ impl Work<'_> {
                     break;
                 }
                 match self.parser.record(&line) {
-                    Ok(Some(record)) => self.send(&line, record).await?,
+                    Ok(Some(record)) => self.send(&line, record).await,
                     Ok(None) => {}
-                    Err(error) => return Ok(Stopped::Failed(error)),
+                    Err(error) => return Stopped::Failed(error),
                 }
                 if let Some(reason) = self.flights.tally.hopeless() {
-                    return Ok(Stopped::Failed(format!("stopped at line {}: {reason}", line.number)));
+                    return Stopped::Failed(format!("stopped at line {}: {reason}", line.number));
                 }
             }
             // WHY: the producer's task shares this thread; without this it would wait until memory is used up.
             tokio::task::yield_now().await;
         }
-        Ok(Stopped::Done)
+        Stopped::Done
     }
 
-    async fn send(&mut self, line: &Line, record: Record) -> Result<(), Failure> {
-        self.pace().await?;
-        self.flights.wait_for_room().await?;
+    async fn send(&mut self, line: &Line, record: Record) {
+        self.pace().await;
+        self.flights.wait_for_room().await;
         self.sent += 1;
         let order = self.flights.prepare(line, &record);
-        match self.flights.meanwhile(self.producer.send(record)).await? {
+        match self.flights.meanwhile(self.producer.send(record)).await {
             Ok(delivery) => self.flights.begin(order, delivery),
             Err(error) => self.flights.count_failure(line.number, &error),
         }
-        Ok(())
     }
 
     /// Waits until the rate allows one more record; it is kept over the whole run, not between two records.
-    async fn pace(&mut self) -> Result<(), Failure> {
-        let Some(rate) = self.args.rate else { return Ok(()) };
+    async fn pace(&mut self) {
+        let Some(rate) = self.args.rate else { return };
         let due = self.flights.begun + Duration::from_secs_f64(self.sent as f64 / rate as f64);
         let context = self.flights.context;
         let ahead = due.saturating_sub(context.monotonic());
         if !ahead.is_zero() {
-            self.flights.meanwhile(context.sleep(ahead)).await?;
+            self.flights.meanwhile(context.sleep(ahead)).await;
         }
-        Ok(())
     }
 
     /// Waits for everything that was sent, and tells what became of it.
@@ -232,12 +230,12 @@ impl Work<'_> {
         let stopped = match stopped {
             Stopped::Interrupted => stopped,
             stopped => tokio::select! {
-                waited = self.flights.wait_for_all() => waited.map(|()| stopped)?,
+                () = self.flights.wait_for_all() => stopped,
                 () = ctrl_c() => Stopped::Interrupted,
             },
         };
         if let Stopped::Interrupted = stopped {
-            self.wait_a_little().await?;
+            self.wait_a_little().await;
             self.tell(&stopped);
             return Ok(Exit::Interrupted);
         }
@@ -247,15 +245,18 @@ impl Work<'_> {
             _ => self.flights.tally.exit(),
         };
         self.producer.close().await;
-        Ok(end)
+        match self.flights.unprinted {
+            Some(failure) if end == Exit::Done => Err(failure),
+            _ => Ok(end),
+        }
     }
 
-    async fn wait_a_little(&mut self) -> Result<(), Failure> {
+    async fn wait_a_little(&mut self) {
         let wait = self.flights.context.sleep(LAST_WAIT);
         tokio::select! {
-            waited = self.flights.wait_for_all() => waited,
-            () = wait => Ok(()),
-            () = ctrl_c() => Ok(()),
+            () = self.flights.wait_for_all() => {}
+            () = wait => {}
+            () = ctrl_c() => {}
         }
     }
 

@@ -143,3 +143,23 @@ fn a_full_disk_is_told_as_such() {
     assert_eq!(produced.status.code(), Some(1), "{said}");
     assert!(said.contains("[DISK_FULL]") && !said.contains("can't be reached"), "{said}");
 }
+
+#[test]
+fn a_reader_that_leaves_early_stops_the_printing_and_not_the_records() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "t"]);
+    let lines: String = (0..30_000).map(|number| format!("record {number}\n")).collect();
+    for (topic, flags) in [("t", &["-T"][..]), ("t2", &["--report", "%t[%p]@%o\n"])] {
+        served.run(&["topic", "create", topic, "--if-not-exists"]);
+        let mut weir = served.weir(&[&["produce", topic][..], flags].concat());
+        let mut process =
+            weir.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(process.stdout.take());
+        process.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let done = process.wait_with_output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!((done.status.code(), said.as_str()), (Some(0), ""), "{flags:?}");
+        let stored = served.prints(&["consume", topic, "-o", "start", "-e", "-q"]);
+        assert_eq!(stored.lines().count(), 30_000, "{flags:?}");
+    }
+}
