@@ -1,12 +1,12 @@
 //! Administers topics and asks what the broker is. Requests are small builders: set what matters, then await.
 
-use std::future::{Future, IntoFuture};
-use std::pin::Pin;
+use std::future::IntoFuture;
 
 use super::connection::Connection;
 use super::convert::{read_cluster, read_config_key, read_listed_offset, read_topic, read_trimmed};
 use super::fault::malformed;
 use super::metadata::Metadata;
+use super::reply::{Reply, has_next};
 use super::segments::ListSegments;
 use super::stats::{Stats, read_stats};
 use super::types::{At, Cluster, ConfigKey, ListedOffset, Topic, TrimmedPartition, UpdatedTopic};
@@ -15,9 +15,6 @@ use crate::proto::grpc;
 
 /// Topics asked for at a time.
 const PAGE_TOPICS: i32 = 1_000;
-
-/// The future of a request.
-pub(super) type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 /// Administers topics. Cheap to clone. No call is tried again by itself.
 ///
@@ -388,10 +385,9 @@ impl IntoFuture for ListTopics {
                 for topic in reply.topics {
                     topics.push(read_topic(Some(topic))?);
                 }
-                if reply.next_page_token.is_empty() || reply.next_page_token == request.page_token {
+                if !has_next(&mut request.page_token, reply.next_page_token) {
                     return Ok(topics);
                 }
-                request.page_token = reply.next_page_token;
             }
         })
     }

@@ -40,6 +40,7 @@ mod handle;
 mod metadata;
 mod partitioner;
 mod producer;
+mod reply;
 mod retry;
 mod segments;
 mod stats;

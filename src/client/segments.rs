@@ -2,9 +2,9 @@
 
 use std::future::IntoFuture;
 
-use super::admin::Reply;
 use super::connection::Connection;
 use super::fault::from_item;
+use super::reply::{Reply, has_next};
 use crate::base::{Error, Offset, Timestamp};
 use crate::proto::grpc;
 
@@ -128,10 +128,9 @@ impl IntoFuture for ListSegments {
             loop {
                 let reply = connection.list_segments(request.clone()).await?;
                 reply.partitions.into_iter().for_each(|partition| add(&mut partitions, partition));
-                if reply.next_page_token.is_empty() || reply.next_page_token == request.page_token {
+                if !has_next(&mut request.page_token, reply.next_page_token) {
                     return Ok(partitions);
                 }
-                request.page_token = reply.next_page_token;
             }
         })
     }

@@ -109,21 +109,15 @@ async fn a_stderr_that_nobody_reads_holds_nothing_up() {
     serves_with(OwnedFd::from(writer)).await;
 }
 
-/// Run by [`a_panic_that_nobody_reads_ends_the_process`] in a process of its own.
-#[test]
-#[ignore = "panics on purpose, in a process of its own"]
-fn panics() {
-    weir::cli::stderr::tell_panics();
-    panic!("a broken invariant");
-}
+/// A test that panics on purpose where this variable is set: in a process of its own.
+const PANICS: &str = "PANIC_ON_PURPOSE";
+const PANICKING: &str = "surroundings::a_panic_is_told_with_its_place_and_what_to_do";
 
-/// Runs [`panics`] with this stderr; its exit code, unless it hangs.
+/// Runs the test [`PANICKING`] so that it panics, with this stderr.
 fn run_panics(stderr: impl Into<Stdio>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     // WHY not captured: the harness would keep what the standard library says of a panic from stderr.
-    command
-        .args(["--exact", "surroundings::panics", "--ignored", "--nocapture"])
-        .env_remove("RUST_BACKTRACE");
+    command.args(["--exact", PANICKING, "--nocapture"]).env(PANICS, "1").env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
 }
 
@@ -152,12 +146,14 @@ async fn a_panic_that_nobody_reads_ends_the_process() {
 
 #[test]
 fn a_panic_is_told_with_its_place_and_what_to_do() {
+    if std::env::var_os(PANICS).is_some() {
+        weir::cli::stderr::tell_panics();
+        panic!("a broken invariant");
+    }
     let told = run_panics(Stdio::piped()).wait_with_output().unwrap();
     let told = String::from_utf8(told.stderr).unwrap();
-    let begins = format!(
-        "weir {} has a bug and ends: thread 'surroundings::panics' panicked at ",
-        env!("CARGO_PKG_VERSION")
-    );
+    let begins =
+        format!("weir {} has a bug and ends: thread '{PANICKING}' panicked at ", env!("CARGO_PKG_VERSION"));
     assert!(told.contains(&begins), "{told}");
     for words in ["surroundings.rs:", ":\na broken invariant\nplease report it", "RUST_BACKTRACE=1 tells"] {
         assert!(told.contains(words), "lacks {words}: {told}");

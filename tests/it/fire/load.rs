@@ -273,6 +273,18 @@ pub(crate) struct Checked {
     pub(crate) sent: Sent,
 }
 
+impl Checked {
+    /// What was sent and found, in words.
+    pub(crate) fn told(&self) -> String {
+        format!(
+            "{} records acknowledged, {} refused, {} findings",
+            self.sent.acknowledged(),
+            self.sent.count(|fate| fate == Fate::NotWritten),
+            self.findings.len()
+        )
+    }
+}
+
 /// What a producer goes by.
 pub(crate) struct Feed {
     pub(crate) address: String,

@@ -114,12 +114,7 @@ impl Slow {
         self.small.end(&broker.address()).await;
         self.flooded.check(&broker.address()).await;
         let checked = self.load.check(false).await;
-        println!(
-            "  {} records acknowledged, {} refused, {} findings",
-            checked.sent.acknowledged(),
-            checked.sent.count(|fate| fate == Fate::NotWritten),
-            checked.findings.len()
-        );
+        println!("  {}", checked.told());
         assert_none(checked.findings);
         broker.kill();
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::process::Manner;
+use crate::process::{BrokerProcess, Manner};
 
 /// `strace` that has not taken hold of every thread after this long will not.
 const ATTACH_WAIT: Duration = Duration::from_secs(30);
@@ -59,6 +59,15 @@ impl Fault {
         let program = ["strace", "-D", "--seccomp-bpf"].map(str::to_owned);
         let under = program.into_iter().chain(self.options(notes)).collect();
         Manner { under, settings: Vec::new() }
+    }
+
+    /// Waits until a broker that was started with this fault answers, or has ended and said why. Says whether it ended.
+    pub(crate) async fn comes_up_or_says_why(&self, broker: &mut BrokerProcess) -> bool {
+        let has_ended = broker.answers_or_ends().await.is_some();
+        let said = broker.said_itself();
+        assert!(!said.contains("panicked"), "{self}: it said\n{said}");
+        assert!(!has_ended || is_refusal(&said), "{self}: ended without a reason:\n{said}");
+        has_ended
     }
 
     /// Puts the fault into a process that runs.
@@ -125,6 +134,11 @@ fn is_traced(pid: u32) -> bool {
         std::fs::read_to_string(thread.path().join("status"))
             .map_or(true, |text| !text.lines().any(|line| line == "TracerPid:\t0"))
     })
+}
+
+/// Whether the broker said why it can't start; the loader of the system may be the one who can't.
+pub(crate) fn is_refusal(said: &str) -> bool {
+    said.contains("error: ") || said.contains("error while loading shared libraries")
 }
 
 /// Why there can be no such faults here, if so.

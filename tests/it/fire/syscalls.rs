@@ -18,7 +18,9 @@ use weir::proto::grpc::ErrorReason;
 use super::history::{Fate, Mark};
 use super::load::{Checked, Kind, Load, PARTITIONS, TOPIC};
 use super::outcomes::{Refusals, skip};
-use super::strace::{Attached, Fault, after_failed_syncs, failed_rolls, hits, missing, notes_in, place_of};
+use super::strace::{
+    Attached, Fault, after_failed_syncs, failed_rolls, hits, is_refusal, missing, notes_in, place_of,
+};
 use super::{assert_none, number};
 use crate::process::{BrokerProcess, free_port};
 
@@ -423,11 +425,6 @@ pub(super) fn offline(said: &str, topic: &str) -> BTreeSet<i32> {
         word.parse().ok()
     };
     ours.map(|line| word(line).unwrap_or_else(|| panic!("no partition in: {line}"))).collect()
-}
-
-/// Whether the broker said why it can't start; the loader of the system may be the one who can't.
-fn is_refusal(said: &str) -> bool {
-    said.contains("error: ") || said.contains("error while loading shared libraries")
 }
 
 fn is_metadata(said: &str) -> bool {
