@@ -18,6 +18,7 @@ pub mod housekeeping;
 mod idle;
 pub mod inbox;
 pub mod marks;
+pub mod pace;
 pub mod partition_log;
 pub mod producer_state;
 pub mod read;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::flush::queue::{DirtyQueue, WriterQueue};
-use super::retention::Pace;
+use super::pace::Pace;
 use crate::base::limits::STALLED_APPEND_MICROS;
 use crate::env::files::FileCache;
 use crate::env::rule::Rule;
