@@ -26,6 +26,8 @@ pub enum Rule {
     KeepReserve,
     /// While the disk stands still appends are left to the writer thread.
     LeaveToWriter,
+    /// A fetch lets others have their turn after each partition.
+    GiveWay,
     /// A deleted topic's folders are moved away before the reply.
     MoveDeleted,
     /// The folders that deletes and strangers are moved to are there before anybody needs them.

@@ -12,6 +12,7 @@ CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
 GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:
 GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
+GiveWay fire::hot_topic::a_fetch_of_many_places_gives_way_to_small_requests nobody.have.a.turn
 LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
 SyncWhenDue fire::power_cut::only_the_end_is_lost_at_flush_interval is.not.flushed
 TrustDurablePoint fire::restart_time::a_restart_takes_no_longer_with_more_data_of_producers_with_ids reads.what.is.durable

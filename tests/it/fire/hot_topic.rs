@@ -1,6 +1,7 @@
 //! One hot topic: producers and consumers that take all of the broker that they get, and small requests about other topics.
 //!
-//! Each small request is answered, none later than a group would wait for a heartbeat.
+//! Each small request is answered, none later than a group would wait for a heartbeat; and many are while one fetch reads thousands of
+//! places.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,10 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tonic::transport::Endpoint;
 use weir::client::{Client, Record, Start};
+use weir::proto::grpc as pb;
+use weir::proto::grpc::consumer_service_client::ConsumerServiceClient;
 
 use super::number;
 use super::small::{Counts, Small};
@@ -29,6 +33,13 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Whoever gets no answer for so long gets none.
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Places that one large fetch asks for, each of which gives a record.
+const PLACES: usize = 5_000;
+/// So many large fetches must let small requests in, out of so many.
+const LARGE: (usize, usize) = (5, 50);
+/// So many small requests have their turns between the places: one or two get in before and behind them all.
+const ANSWERED_MIN: usize = 10;
 
 /// Bytes that the producers of each size got acknowledged, and bytes that were read.
 #[derive(Default)]
@@ -141,4 +152,54 @@ async fn a_hot_topic_at_flush_os_does_not_hold_up_small_requests() {
 #[tokio::test]
 async fn a_hot_topic_at_flush_ack_does_not_hold_up_small_requests() {
     prove("ack").await;
+}
+
+/// A fetch of so many places; its answer fits into the window of the connection.
+async fn fetch_many(address: &str) -> impl AsyncFnMut() {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let channel = endpoint.initial_stream_window_size(8 << 20).initial_connection_window_size(16 << 20);
+    let mut calls = ConsumerServiceClient::new(channel.connect().await.unwrap());
+    let place =
+        pb::FetchPartition { topic: TOPIC.to_owned(), max_bytes: 1 << 10, ..pb::FetchPartition::default() };
+    let form = pb::RecordForm::Batch.into();
+    let request = pb::FetchRequest { partitions: vec![place; PLACES], form, ..pb::FetchRequest::default() };
+    async move || {
+        let reply = calls.fetch(request.clone()).await.unwrap().into_inner();
+        let given = reply.partitions.iter().filter(|partition| !partition.batches.is_empty()).count();
+        assert_eq!(given, PLACES);
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_of_many_places_gives_way_to_small_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker =
+        BrokerProcess::start_with(&folder.path().join("data"), folder.path(), free_port(), &["shards=1"]);
+    broker.answers(None).await;
+    let address = broker.address();
+    let client = Client::connect(&address).await.unwrap();
+    client.admin().create_topic(TOPIC).partitions(1).await.unwrap();
+    let producer = client.producer().build().await.unwrap();
+    producer.send(Record::to(TOPIC).value("x")).await.unwrap().await.unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let count = answered.clone();
+    let asking = tokio::spawn(async move {
+        loop {
+            client.admin().cluster().await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut fetch = fetch_many(&address).await;
+    let (mut during, mut many) = (Vec::new(), 0);
+    while many < LARGE.0 && during.len() < LARGE.1 {
+        let before = answered.load(Ordering::Relaxed);
+        fetch().await;
+        let here = answered.load(Ordering::Relaxed) - before;
+        many += usize::from(here >= ANSWERED_MIN);
+        during.push(here);
+    }
+    asking.abort();
+    println!("hot topic: small requests answered during fetches of {PLACES} places: {during:?}");
+    assert!(many == LARGE.0, "a large fetch lets nobody have a turn");
+    broker.kill();
 }
