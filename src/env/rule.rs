@@ -28,6 +28,8 @@ pub enum Rule {
     LeaveToWriter,
     /// A fetch lets others have their turn after each partition.
     GiveWay,
+    /// The writer thread writes a part for each log in turn.
+    TakeTurns,
     /// A deleted topic's folders are moved away before the reply.
     MoveDeleted,
     /// The folders that deletes and strangers are moved to are there before anybody needs them.

@@ -76,15 +76,23 @@ struct Group {
 impl PartitionLog {
     /// Writes what is in the inbox, unless somebody else does already; then that one sees it.
     pub(super) fn drain(self: &Arc<Self>) {
-        while !self.inbox.is_empty() {
-            let Some(mut writer) = self.writer.try_lock() else { return };
-            let mut taken = std::mem::take(&mut writer.room.taken);
-            self.inbox.take(APPEND_BATCHES_MAX, &mut taken);
-            writer.append_all(self, &mut taken);
-            taken.shrink_to(ROOM_KEPT);
-            writer.room.taken = taken;
-            // The lock goes before the next look, so that an append that came meanwhile is not left behind.
+        while self.drain_some() {}
+    }
+
+    /// Writes up to [`APPEND_BATCHES_MAX`] batches of the inbox, unless somebody else writes. Says whether there is more to write.
+    pub(super) fn drain_some(self: &Arc<Self>) -> bool {
+        if self.inbox.is_empty() {
+            return false;
         }
+        let Some(mut writer) = self.writer.try_lock() else { return false };
+        let mut taken = std::mem::take(&mut writer.room.taken);
+        self.inbox.take(APPEND_BATCHES_MAX, &mut taken);
+        writer.append_all(self, &mut taken);
+        taken.shrink_to(ROOM_KEPT);
+        writer.room.taken = taken;
+        // The lock goes before the next look, so that an append that came meanwhile is not left behind.
+        drop(writer);
+        !self.inbox.is_empty()
     }
 
     /// Answers what is in the inbox of a closed log.

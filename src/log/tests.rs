@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::errors::{AppendError, ReadError};
 use super::*;
 use crate::base::limits::{
-    BATCH_BYTES_MAX, IDLE_CLOSE_MS, STALLED_APPEND_MICROS, WRITTEN_INTERVAL_BYTES_MAX,
+    APPEND_BATCHES_MAX, BATCH_BYTES_MAX, IDLE_CLOSE_MS, STALLED_APPEND_MICROS, WRITTEN_INTERVAL_BYTES_MAX,
 };
 use crate::base::{Offset, TopicId, TopicPartition};
 use crate::config::{FlushMode, TopicConfig};
@@ -478,6 +478,20 @@ fn while_the_disk_stands_still_for_one_log_the_others_leave_their_appends_to_the
     world.log.drain();
     assert_eq!(waits.peek().expect("written").unwrap().base_offset, 0);
     assert_eq!(world.append(&["v1"]).unwrap().base_offset, 1, "that one was fast: the caller drains again");
+}
+
+#[test]
+fn a_turn_of_the_writer_thread_takes_a_part_of_a_long_inbox() {
+    let world = fresh(&TopicConfig::default());
+    let busy = world.log.writer.lock();
+    let append = |_| world.log.append(batch(&["v"], ProducerFields::NONE, START_MS));
+    let tickets: Vec<_> = (0..=APPEND_BATCHES_MAX).map(append).collect();
+    drop(busy);
+    assert!(world.log.drain_some(), "one is left, and another log has its turn before it");
+    let written = || tickets.iter().filter(|ticket| ticket.peek().is_some()).count();
+    assert_eq!(written(), APPEND_BATCHES_MAX);
+    assert!(!world.log.drain_some());
+    assert_eq!(written(), tickets.len());
 }
 
 #[test]
