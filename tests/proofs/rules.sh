@@ -14,6 +14,8 @@ GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve
 GiveWay fire::hot_topic::a_fetch_of_many_places_gives_way_to_small_requests nobody.have.a.turn
 LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing held.up.by.appends
+LeaveToWriter fire::slow_disk::a_slow_disk_loses_nothing_and_does_not_hold_up_small_requests held.up.by.appends
+TakeTurns fire::slow_disk::a_topic_on_a_slow_disk_does_not_hold_up_those_on_others append.at.flush=os.waited
 SyncWhenDue fire::power_cut::only_the_end_is_lost_at_flush_interval is.not.flushed
 TrustDurablePoint fire::restart_time::a_restart_takes_no_longer_with_more_data_of_producers_with_ids reads.what.is.durable
 KeepBelowPoint fire::damage::a_segment_cut_at_each_byte_keeps_what_was_durable_in_mind batches.durable
@@ -42,6 +44,8 @@ GoOffline crash::faults::failed_syncs_survive_every_crash states.fail
 export RUST_BACKTRACE=0 WEIR_KILLS="${WEIR_KILLS:-6}" WEIR_CUTS="${WEIR_CUTS:-3}"
 # Failing syncs alone: the rule is about them.
 export WEIR_FAULTS="${WEIR_FAULTS:-8}" WEIR_FAULT_CALLS=fdatasync
+# The second slow disk has slow writes.
+export WEIR_SLOW="${WEIR_SLOW:-2}"
 # WHY: the tests would take a release build that is newer, which has every rule.
 export WEIR="${CARGO_TARGET_DIR:-$PWD/target}/debug/weir"
 said=$(mktemp)

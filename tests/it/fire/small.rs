@@ -13,8 +13,11 @@ use weir::proto::grpc::consumer_service_client::ConsumerServiceClient;
 
 use super::outcomes::Refusals;
 
-/// What is asked.
+/// What is asked, by its place in the counts.
 const KINDS: [&str; 4] = ["metadata", "append at flush=os", "append at flush=ack", "fetch"];
+pub(crate) const METADATA: usize = 0;
+pub(crate) const APPEND_AT_OS: usize = 1;
+pub(crate) const FETCH: usize = 3;
 /// Topics that small records are sent to, by their setting `flush`.
 const TOPICS: [(&str, &str); 2] = [("small-os", "os"), ("small-ack", "ack")];
 const PAUSE: Duration = Duration::from_millis(20);
@@ -39,7 +42,7 @@ impl Small {
         // A connection for each: what is measured is the broker, not a stream that others fill.
         let client = Client::connect(address).await.unwrap();
         let (mut askers, mut refusals) = (Vec::new(), Vec::new());
-        for (kind, (topic, flush)) in (1..).zip(TOPICS) {
+        for (kind, (topic, flush)) in (APPEND_AT_OS..).zip(TOPICS) {
             let client = Client::connect(address).await.unwrap();
             client.admin().create_topic(topic).partitions(1).config("flush", flush).await.unwrap();
             let producer = Arc::new(client.producer().build().await.unwrap());
@@ -56,13 +59,13 @@ impl Small {
             let client = client.clone();
             async move { client.admin().cluster().await.is_ok() }
         };
-        askers.push(tokio::spawn(ask(waits.clone(), 0, metadata)));
+        askers.push(tokio::spawn(ask(waits.clone(), METADATA, metadata)));
         let calls = ConsumerServiceClient::connect(format!("http://{address}")).await.unwrap();
         let fetch = move || {
             let mut calls = calls.clone();
             async move { calls.fetch(first_of(TOPICS[0].0)).await.is_ok_and(|reply| has_record(reply.get_ref())) }
         };
-        askers.push(tokio::spawn(ask(waits.clone(), KINDS.len() - 1, fetch)));
+        askers.push(tokio::spawn(ask(waits.clone(), FETCH, fetch)));
         Self { waits, askers, refusals }
     }
 
@@ -86,9 +89,21 @@ impl Small {
 
     /// The longest that anybody waited for an answer that has come since.
     pub(crate) fn longest_since(&self, since: &Counts) -> Duration {
-        let waits = self.waits.lock();
-        let longest = waits.iter().zip(since).flat_map(|(waits, since)| &waits[*since..]).max();
-        longest.copied().unwrap_or_default()
+        (0..KINDS.len()).map(|kind| self.longest_of(kind, since)).max().unwrap_or_default()
+    }
+
+    /// The longest that somebody waited for an answer of one kind that has come since.
+    pub(crate) fn longest_of(&self, kind: usize, since: &Counts) -> Duration {
+        self.waits.lock()[kind][since[kind]..].iter().max().copied().unwrap_or_default()
+    }
+
+    /// Demands that no answer of these kinds that has come since took longer than two slow calls and a second.
+    pub(crate) fn assert_prompt(&self, kinds: &[usize], since: &Counts, slow_call: Duration) {
+        let most = 2 * slow_call + Duration::from_secs(1);
+        for kind in kinds {
+            let longest = self.longest_of(*kind, since);
+            assert!(longest < most, "{} waited {longest:?} beside calls of {slow_call:?}", KINDS[*kind]);
+        }
     }
 
     /// Answers since, in words: how many of each kind, the median of their waits and the longest.
