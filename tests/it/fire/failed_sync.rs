@@ -47,7 +47,7 @@ async fn live(disk: &Ext4, life: usize, rng: &mut fastrand::Rng, tally: &mut Tal
     let (data, port) = (disk.path().join("data"), free_port());
     let mut broker = BrokerProcess::start_on(&data, disk.beside(), port);
     broker.answers(None).await;
-    let kind = Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 };
+    let kind = Kind::all("ack");
     let mut load = Load::start(&broker.address(), &kind).await;
     load.flows().await;
     let fault = Fault {

@@ -34,7 +34,7 @@ async fn a_broker_that_stood_still_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let mut broker = BrokerProcess::start(folder.path(), free_port());
     broker.answers(None).await;
-    let kind = Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 };
+    let kind = Kind::all("ack");
     let mut load = Load::start(&broker.address(), &kind).await;
     load.flows().await;
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);

@@ -82,7 +82,7 @@ impl<'a> Lap<'a> {
         settings.extend(reserve);
         let mut broker = BrokerProcess::start_with(&data(disk), disk.beside(), free_port(), &settings);
         broker.answers(None).await;
-        let kind = Kind { flush: "ack", idempotent: 1, plain: 1, stock: 1 };
+        let kind = Kind { idempotent: 1, ..Kind::all("ack") };
         let load = Load::start_with_patience(&broker.address(), &kind, PATIENCE).await;
         let filler = Filler::start(&broker.address()).await;
         let (rng, tally) = (fastrand::Rng::with_seed(seed), Tally::default());

@@ -16,6 +16,8 @@ pub(crate) struct Origin {
 pub(crate) enum Fate {
     /// Nothing for certain: it may be there.
     Open,
+    /// Nothing, as it was asked for with acks 0: it may be there.
+    Unasked,
     /// Acknowledged at this offset, −1 where the broker did not remember it, under this epoch.
     Stored(i64, i32),
     /// Refused for good: it must not be there.
@@ -228,7 +230,7 @@ fn check_places(partition: usize, records: &[Found], findings: &mut Findings) {
 /// What is wrong with a record of this fate that is found at these offsets of its partition.
 fn disagreement(fate: Fate, at: &[i64], records: &[Found], allowed: Allowed) -> Option<Wrong> {
     match fate {
-        Fate::Open => None,
+        Fate::Open | Fate::Unasked => None,
         Fate::NotWritten => (!at.is_empty()).then_some(Wrong::NotWritten),
         Fate::Stored(told, epoch) if told >= 0 && !at.contains(&told) => {
             if allowed.lost_end && !records.iter().any(|found| found.epoch == epoch && found.offset >= told) {

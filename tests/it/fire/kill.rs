@@ -61,7 +61,7 @@ async fn prove(flush: &'static str) {
     let mut broker = BrokerProcess::start(folder.path(), free_port());
     broker.answers(None).await;
     let address = broker.address();
-    let mut load = Load::start(&address, &Kind { flush, idempotent: 2, plain: 1, stock: 1 }).await;
+    let mut load = Load::start(&address, &Kind::all(flush)).await;
     let (broker, kills) = kill_many(broker, folder.path(), &mut load).await;
     load.stop().await;
     // WHY once more: what is checked has been recovered, too.

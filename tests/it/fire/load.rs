@@ -1,4 +1,4 @@
-//! Producers and a reader that go on whatever happens to the broker.
+//! Producers and readers that go on whatever happens to the broker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use weir::base::{Error, ErrorKind, Outcome};
-use weir::client::{Client, Codec, Consumer, ConsumerRecord, Delivery, Event, Producer, Record, Start};
+use weir::base::{ErrorKind, Outcome};
+use weir::client::{Acks, Client, Codec, Delivery, Producer, Record};
 use weir::proto::grpc::ErrorReason;
 
 use super::cursors::{self, Cursors};
 use super::history::{
-    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, Wrong, compare, origin_of, records_of, value_of,
+    Allowed, Fate, Findings, Found, Mark, Origin, Seen, Sent, Wrong, compare, records_of, value_of,
 };
+use super::readers::{CATCH_UP_WAIT, Reader, found, read_back};
 use super::{assert_none, outcomes, stock};
 use crate::process::ends;
 use crate::whole::read_all;
@@ -35,15 +36,24 @@ pub(crate) struct Kind {
     pub(crate) plain: u32,
     /// Producers made of nothing but generated stubs, without producer ids.
     pub(crate) stock: u32,
+    /// Bundled producers with acks 0. Of the others every second one has acks 1.
+    pub(crate) silent: u32,
 }
 
 impl Kind {
+    /// Producers of every kind.
+    pub(crate) fn all(flush: &'static str) -> Self {
+        Self { flush, idempotent: 2, plain: 1, stock: 2, silent: 1 }
+    }
+
     /// What may happen to such a load: the end of a partition is lost where a crash may take it.
     pub(crate) fn allowed(&self, lost_end: bool) -> Allowed {
         Allowed { lost_end, twice_from: FIRST_PLAIN }
     }
 }
 
+/// Numbers of producers with acks 0: what they send may be lost unseen, but is there once and in order.
+const SILENT: std::ops::Range<u32> = 500_000..FIRST_PLAIN;
 /// Numbers of producers without producer id begin here.
 const FIRST_PLAIN: u32 = 1_000_000;
 /// Those of stock producers here.
@@ -58,11 +68,6 @@ const BURST_MAX: usize = 8;
 /// Time for a delivery unless told otherwise: longer than any broker is away.
 const PATIENCE: Duration = Duration::from_secs(120);
 const BREATH: Duration = Duration::from_millis(1);
-/// A reader that has not come to the end after this long will not.
-const CATCH_UP_WAIT: Duration = Duration::from_secs(60);
-
-/// What a reader has seen, by partition.
-type View = Arc<Mutex<Vec<Vec<Seen>>>>;
 
 /// Load on one topic.
 pub(crate) struct Load {
@@ -71,20 +76,13 @@ pub(crate) struct Load {
     sent: Arc<Mutex<Sent>>,
     stop: Arc<AtomicBool>,
     producers: Vec<JoinHandle<()>>,
-    seen: View,
-    reader: JoinHandle<String>,
+    readers: [Reader; 2],
     passing: u32,
     patience: Duration,
 }
 
-/// What the load was told and has seen, after its end.
-struct Ended {
-    sent: Sent,
-    seen: Vec<Vec<Seen>>,
-}
-
 impl Load {
-    /// Creates the topic and starts producers and reader.
+    /// Creates the topic and starts producers and readers.
     pub(crate) async fn start(address: &str, kind: &Kind) -> Self {
         Self::start_with_patience(address, kind, PATIENCE).await
     }
@@ -95,19 +93,19 @@ impl Load {
         let topic = client.admin().create_topic(TOPIC).partitions(PARTITIONS);
         // WHY small: a roll should often be under way when the broker dies.
         topic.config("flush", kind.flush).config("segment.bytes", "256KiB").await.unwrap();
-        let seen = View::new(Mutex::new(vec![Vec::new(); PARTITIONS as usize]));
         let mut load = Self {
             address: address.to_owned(),
             kind: kind.clone(),
             sent: Arc::default(),
             stop: Arc::default(),
             producers: Vec::new(),
-            reader: tokio::spawn(read(address.to_owned(), seen.clone())),
-            seen,
+            readers: Reader::both(address),
             passing: kind.idempotent,
             patience,
         };
-        let bundled = (0..kind.idempotent).chain((0..kind.plain).map(|number| FIRST_PLAIN + number));
+        let silent = (0..kind.silent).map(|number| SILENT.start + number);
+        let plain = (0..kind.plain).map(|number| FIRST_PLAIN + number);
+        let bundled = (0..kind.idempotent).chain(silent).chain(plain);
         let bundled = bundled.map(|number| load.spawn(number));
         let stock =
             (0..kind.stock).map(|number| tokio::spawn(stock::produce(load.feed(FIRST_STOCK + number))));
@@ -127,7 +125,7 @@ impl Load {
     /// A producer of its own client that is to be aborted: what it was not told stays open.
     pub(crate) fn pass_by(&mut self) -> JoinHandle<()> {
         self.passing += 1;
-        assert!(self.passing < FIRST_PLAIN, "numbers of producers with ids end there");
+        assert!(self.passing < SILENT.start, "numbers of producers with ids end there");
         self.spawn(self.passing)
     }
 
@@ -153,12 +151,10 @@ impl Load {
         stored.len()
     }
 
-    /// Waits until the reader has seen a record of each partition: from then on the broker may go at any moment.
+    /// Waits until each reader has seen a record of each partition: from then on the broker may go at any moment.
     pub(crate) async fn flows(&self) {
-        let begun = Instant::now();
-        while self.seen.lock().iter().any(Vec::is_empty) {
-            assert!(begun.elapsed() < CATCH_UP_WAIT, "the reader sees nothing");
-            sleep(BREATH).await;
+        for reader in &self.readers {
+            reader.has_begun().await;
         }
     }
 
@@ -196,30 +192,9 @@ impl Load {
         let told = stored
             .into_iter()
             .map(|(origin, offset, epoch)| (origin.partition, Found { offset, epoch, origin: Some(origin) }));
-        let seen = self.seen.lock().clone();
-        let seen = (0..).zip(&seen).flat_map(|(partition, seen)| records_of(partition, seen));
+        let seen: Vec<_> = self.readers.iter().flat_map(|reader| (0..).zip(reader.seen())).collect();
+        let seen = seen.iter().flat_map(|(partition, seen)| records_of(*partition, seen));
         cursors::check(&self.address, told.chain(seen), &log).await
-    }
-
-    /// Waits until the reader has come to the last record of each partition, and takes everything apart.
-    async fn end(self, log: &[Vec<Found>]) -> Ended {
-        let begun = Instant::now();
-        // WHY not its offset alone: a reader that was not told yet of what is gone stands beyond the end.
-        let is_there = |(seen, log): (&Vec<Seen>, &Vec<Found>)| match (seen.last(), log.last()) {
-            (Some(Seen::Record(seen)), Some(last)) => seen == last,
-            (Some(Seen::Setback(to)), _) => *to == log.len() as i64,
-            (seen, last) => seen.is_none() && last.is_none(),
-        };
-        while !self.seen.lock().iter().zip(log).all(is_there) {
-            assert!(!self.reader.is_finished(), "the reader ended: {:?}", self.reader.await);
-            let last: Vec<Option<&Found>> = log.iter().map(|log| log.last()).collect();
-            assert!(begun.elapsed() < CATCH_UP_WAIT, "the reader does not come to the ends {last:?}");
-            sleep(BREATH).await;
-        }
-        self.reader.abort();
-        let sent = std::mem::take(&mut *self.sent.lock());
-        let seen = std::mem::take(&mut *self.seen.lock());
-        Ended { sent, seen }
     }
 
     /// Waits until all that was sent is flushed, though nobody asks for that any more, and gives the ends.
@@ -252,14 +227,28 @@ impl Load {
         // WHY before the reader: it may wait for what is lost.
         let lost = self.sent.lock().check(&log, allowed);
         assert_none(lost);
-        let ended = self.end(&log).await;
-        let mut findings = ended.sent.check(&log, allowed);
-        findings.extend(compare(&ended.seen, &log, allowed));
-        findings.extend(ended.sent.check_shown(&ended.seen));
+        let mut views = Vec::new();
+        for reader in self.readers {
+            views.push(reader.end(&log).await);
+        }
+        let sent = std::mem::take(&mut *self.sent.lock());
+        let mut findings = sent.check(&log, allowed);
+        for seen in &views {
+            findings.extend(compare(seen, &log, allowed));
+        }
+        let shown = |partition: usize| views.iter().flat_map(|seen| seen[partition].clone()).collect();
+        findings.extend(sent.check_shown(&(0..log.len()).map(shown).collect::<Vec<_>>()));
         let read = findings.iter().filter(|(wrong, _)| *wrong == Wrong::NotWritten).count();
-        outcomes::count(ended.sent.count(|fate| fate == Fate::NotWritten), read);
-        let setbacks = ended.seen.iter().flatten().filter(|seen| matches!(seen, Seen::Setback(_))).count();
-        Checked { findings, log, setbacks, sent: ended.sent }
+        outcomes::count(sent.count(|fate| fate == Fate::NotWritten), read);
+        let is_setback = |seen: &&Seen| matches!(seen, Seen::Setback(_));
+        let setbacks = views.iter().flatten().flatten().filter(is_setback).count();
+        let is_silent = |found: &&Found| found.origin.is_some_and(|origin| SILENT.contains(&origin.producer));
+        let silent = log.iter().flatten().filter(is_silent).count();
+        assert!(
+            self.kind.silent == 0 || silent > 0,
+            "nothing that was sent with acks 0 is there: this shows nothing"
+        );
+        Checked { findings, log, setbacks, silent, sent }
     }
 }
 
@@ -268,8 +257,10 @@ pub(crate) struct Checked {
     pub(crate) findings: Findings,
     /// The records of each partition.
     pub(crate) log: Vec<Vec<Found>>,
-    /// How often the reader was told that something that it had read is gone.
+    /// How often readers were told that something that they had read is gone.
     pub(crate) setbacks: usize,
+    /// Records that are there though their producers asked for no answer.
+    pub(crate) silent: usize,
     pub(crate) sent: Sent,
 }
 
@@ -277,8 +268,9 @@ impl Checked {
     /// What was sent and found, in words.
     pub(crate) fn told(&self) -> String {
         format!(
-            "{} records acknowledged, {} refused, {} findings",
+            "{} records acknowledged, {} there of those with acks 0, {} refused, {} findings",
             self.sent.acknowledged(),
+            self.silent,
             self.sent.count(|fate| fate == Fate::NotWritten),
             self.findings.len()
         )
@@ -338,8 +330,16 @@ async fn build(feed: &Feed) -> Producer {
     let codec = [Codec::None, Codec::Lz4, Codec::Zstd][feed.producer as usize % 3];
     let client = Client::connect(&feed.address).await.unwrap();
     let producer = client.producer().compression(codec).idempotent(feed.producer < FIRST_PLAIN);
-    let producer = producer.delivery_timeout(feed.patience);
+    let producer = producer.delivery_timeout(feed.patience).acks(acks_of(feed.producer));
     producer.batch_bytes(4 << 10).buffer_memory(256 << 10).build().await.unwrap()
+}
+
+fn acks_of(producer: u32) -> Acks {
+    match producer % 2 {
+        _ if SILENT.contains(&producer) => Acks::None,
+        0 => Acks::All,
+        _ => Acks::Leader,
+    }
 }
 
 /// Records without answer by partition.
@@ -372,6 +372,7 @@ async fn resolve_lane(
 ) {
     while let Some((origin, delivery)) = waiting.recv().await {
         let fate = match delivery.await {
+            Ok(_) if SILENT.contains(&origin.producer) => Fate::Unasked,
             Ok(stored) => Fate::Stored(stored.offset, stored.leader_epoch),
             Err(error) if error.outcome == Outcome::NotWritten => Fate::NotWritten,
             Err(_) => Fate::Open,
@@ -379,54 +380,4 @@ async fn resolve_lane(
         sent.lock().set(origin, fate);
         unanswered[origin.partition as usize].fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Reads for ever; ends with the reason when something is wrong. Where it is told that what it read is gone, it goes back.
-async fn read(address: String, seen: View) -> String {
-    let client = Client::connect(&address).await.unwrap();
-    let mut consumer = client.consumer().topic(TOPIC).start(Start::Beginning).build().await.unwrap();
-    loop {
-        match consumer.next().await {
-            Some(Ok(record)) => seen.lock()[record.partition as usize].push(Seen::Record(found(&record))),
-            Some(Err(error)) if error.kind == ErrorKind::DamagedRange => pass_over(&mut consumer, &error),
-            Some(Err(error)) => {
-                let fact = |name: &str| error.metadata.get(name).and_then(|text| text.parse::<i64>().ok());
-                let back = match error.kind {
-                    ErrorKind::Diverged | ErrorKind::OffsetOutOfRange => fact("partition").zip(fact("end")),
-                    _ => None,
-                };
-                let Some((partition, end)) = back else { return error.to_string() };
-                seen.lock()[partition as usize].push(Seen::Setback(end));
-                consumer.seek(TOPIC, partition as i32, end).unwrap();
-            }
-            None => return "every partition stands still".to_owned(),
-        }
-    }
-}
-
-/// Everything from the start to `ends`, read anew.
-async fn read_back(address: &str, ends: &[i64]) -> Vec<Vec<Found>> {
-    let client = Client::connect(address).await.unwrap();
-    let mut consumer = client.consumer().topic(TOPIC).start(Start::Beginning).build().await.unwrap();
-    let mut log = vec![Vec::new(); PARTITIONS as usize];
-    while (0..).zip(ends).any(|(partition, end)| consumer.position(TOPIC, partition) < Some(*end)) {
-        match consumer.next_event().await.unwrap() {
-            Event::Record(record) => log[record.partition as usize].push(found(&record)),
-            Event::CaughtUp { .. } => {}
-            Event::Error(error) => pass_over(&mut consumer, &error),
-        }
-    }
-    log
-}
-
-/// Goes on behind a damaged range: the checker finds what is missing.
-fn pass_over(consumer: &mut Consumer, error: &Error) {
-    assert_eq!(error.kind, ErrorKind::DamagedRange, "{error}");
-    let fact = |name: &str| error.metadata[name].parse::<i64>().unwrap();
-    consumer.seek(TOPIC, fact("partition") as i32, fact("end")).unwrap();
-}
-
-fn found(record: &ConsumerRecord) -> Found {
-    let origin = record.value.as_deref().and_then(origin_of);
-    Found { offset: record.offset, epoch: record.leader_epoch, origin }
 }

@@ -1,7 +1,7 @@
 //! Power cuts: the file system goes away under a loaded broker with all that was not synced, again and again.
 //!
 //! At `flush=ack` nothing acknowledged and nothing shown is lost; at `interval` and `os` only the end of a partition is, and the
-//! reader is told before it is given anything else.
+//! readers are told before they are given anything else.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn report(kind: &Kind, cuts: usize, checked: &Checked, cursors: &Cursors) {
     let acknowledged = checked.sent.acknowledged();
     println!(
         "power cuts, flush={}: {cuts} cuts, {acknowledged} records acknowledged, {} refused, {} with open outcome; {stored} stored, {} of \
-         them duplicates of producers without id; the reader was told {} times that what it had read is gone; {} cursors of what is \
+         them duplicates of producers without id; readers were told {} times that what it had read is gone; {} cursors of what is \
          gone refused ({} beyond the end), {} of what is there served; {} findings",
         kind.flush,
         checked.sent.count(|fate| fate == Fate::NotWritten),
@@ -93,15 +93,15 @@ fn report(kind: &Kind, cuts: usize, checked: &Checked, cursors: &Cursors) {
 
 #[tokio::test]
 async fn nothing_acknowledged_or_shown_is_lost_at_flush_ack() {
-    prove(Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 }).await;
+    prove(Kind::all("ack")).await;
 }
 
 #[tokio::test]
 async fn only_the_end_is_lost_at_flush_interval() {
-    prove(Kind { flush: "interval", idempotent: 2, plain: 1, stock: 1 }).await;
+    prove(Kind::all("interval")).await;
 }
 
 #[tokio::test]
 async fn only_the_end_is_lost_at_flush_os() {
-    prove(Kind { flush: "os", idempotent: 2, plain: 1, stock: 1 }).await;
+    prove(Kind::all("os")).await;
 }

@@ -75,7 +75,7 @@ impl Slow {
         let client = Client::connect(&address).await.unwrap();
         client.admin().create_topic(FLOOD).partitions(1).await.unwrap();
         let small = Small::start(&address).await;
-        let kind = Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 };
+        let kind = Kind::all("ack");
         let load = Load::start(&address, &kind).await;
         load.flows().await;
         Self { broker, load, small, flooded: Refusals::of(FLOOD) }

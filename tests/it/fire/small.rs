@@ -20,6 +20,8 @@ pub(crate) const APPEND_AT_OS: usize = 1;
 pub(crate) const FETCH: usize = 3;
 /// Topics that small records are sent to, by their setting `flush`.
 const TOPICS: [(&str, &str); 2] = [("small-os", "os"), ("small-ack", "ack")];
+/// What an answer may take on a machine that has much else to do: far below what held up requests take.
+const BUSY: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long the answers took that have come, by kind.
@@ -97,9 +99,9 @@ impl Small {
         self.waits.lock()[kind][since[kind]..].iter().max().copied().unwrap_or_default()
     }
 
-    /// Demands that no answer of these kinds that has come since took longer than two slow calls and a second.
+    /// Demands that no answer of these kinds that has come since took longer than two slow calls, and what a busy machine takes.
     pub(crate) fn assert_prompt(&self, kinds: &[usize], since: &Counts, slow_call: Duration) {
-        let most = 2 * slow_call + Duration::from_secs(1);
+        let most = 2 * slow_call + BUSY;
         for kind in kinds {
             let longest = self.longest_of(*kind, since);
             assert!(longest < most, "{} waited {longest:?} beside calls of {slow_call:?}", KINDS[*kind]);

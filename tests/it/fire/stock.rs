@@ -65,7 +65,8 @@ fn request(origin: Origin) -> pb::ProduceRequest {
         payload: Some(pb::produce_batch::Payload::Records(records)),
         ..pb::ProduceBatch::default()
     };
-    pb::ProduceRequest { acks: pb::Acks::All.into(), batches: vec![batch] }
+    let acks = if origin.producer.is_multiple_of(2) { pb::Acks::All } else { pb::Acks::Leader };
+    pb::ProduceRequest { acks: acks.into(), batches: vec![batch] }
 }
 
 fn fate_of(result: &pb::ProduceResult) -> Fate {

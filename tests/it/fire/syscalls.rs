@@ -488,10 +488,10 @@ impl Total {
 
 #[tokio::test]
 async fn failing_calls_lose_nothing_at_flush_ack() {
-    prove(Kind { flush: "ack", idempotent: 2, plain: 1, stock: 1 }).await;
+    prove(Kind::all("ack")).await;
 }
 
 #[tokio::test]
 async fn failing_calls_lose_nothing_at_flush_os() {
-    prove(Kind { flush: "os", idempotent: 2, plain: 1, stock: 1 }).await;
+    prove(Kind::all("os")).await;
 }
