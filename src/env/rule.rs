@@ -46,6 +46,8 @@ pub enum Rule {
     TrustDurablePoint,
     /// Below the durable point nothing is cut.
     KeepBelowPoint,
+    /// Leader epochs that were not written down truly are made again from the batches.
+    RebuildEpochs,
     /// What is not synced before its acknowledgement is synced when it is due.
     SyncWhenDue,
     /// Retention takes the segment that is written to as well.

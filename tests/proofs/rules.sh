@@ -19,6 +19,7 @@ TakeTurns fire::slow_disk::a_topic_on_a_slow_disk_does_not_hold_up_those_on_othe
 SyncWhenDue fire::power_cut::only_the_end_is_lost_at_flush_interval is.not.flushed
 TrustDurablePoint fire::restart_time::a_restart_takes_no_longer_with_more_data_of_producers_with_ids reads.what.is.durable
 KeepBelowPoint fire::damage::a_segment_cut_at_each_byte_keeps_what_was_durable_in_mind batches.durable
+RebuildEpochs fire::damage::a_flipped_bit_in_a_side_file_changes_no_answer epochs.0.and.1.end
 ExpireActive fire::upkeep::a_quiet_topic_rolls_and_expires_by_itself_and_keeps_its_end retention.of.a.quiet.active
 SearchByTime fire::upkeep::offsets_by_time_are_right_whatever_the_order_of_the_times time.[0-9]*,.before
 MissFolder fire::folders::lost::a_lost_folder_is_told_and_the_rest_is_served never.made.anew

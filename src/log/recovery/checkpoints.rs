@@ -7,6 +7,7 @@ use super::{EPOCHS_FILE, EPOCHS_KIND, End, Recovery, SNAPSHOT_KIND};
 use crate::base::Offset;
 use crate::base::offset::NO_EPOCH;
 use crate::env::disk::{DiskErrorKind, DiskResult, Wait, remove_if_there};
+use crate::env::rule::Rule;
 use crate::log::epoch_cache::EpochCache;
 use crate::log::errors::OpenError;
 use crate::log::flush::checkpoint;
@@ -59,7 +60,8 @@ impl Recovery<'_> {
         }
         let last_epoch = end.epochs.last().map_or(NO_EPOCH, |last| last.0);
         let first = segments.first().map_or(0, |segment| segment.base_offset());
-        if self.epochs.is_none() || epochs.last_epoch() < last_epoch {
+        let is_behind = self.epochs.is_none() || epochs.last_epoch() < last_epoch;
+        if is_behind && Rule::RebuildEpochs.holds() {
             epochs = EpochCache::default();
             self.each_header(segments, first, log_end, |header| {
                 epochs.begin(header.leader_epoch, header.base_offset);

@@ -9,7 +9,7 @@ mod door;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use weir::base::{Offset, TopicId, TopicPartition};
+use weir::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use weir::config::{FlushMode, TopicConfig};
 use weir::env::disk::OpenMode;
 use weir::env::sim_disk::SimOptions;
@@ -90,21 +90,39 @@ fn built(records: &[(Vec<u8>, i64)], fields: ProducerFields) -> ValidBatch {
     ValidBatch::build(&mut builder, Codec::None, fields, &rules).expect("valid")
 }
 
-/// What a killed broker left: so many batches are durable, all are written.
-fn killed(durable: usize) -> SimDisk {
+/// A broker that appends all batches, the first under epoch 0 and the others under epoch 1, and syncs so many of them.
+fn written(durable: usize) -> (SimDisk, Started) {
     let disk = SimDisk::new(SimOptions { block_bytes: 128, sector_bytes: 32, ..SimOptions::default() });
     disk.set_now_ms(NOW_MS);
     disk.create_dir(Path::new("d")).expect("makes a folder");
     disk.create_dir(Path::new(FOLDER)).expect("makes a folder");
     disk.sync_file_system(Path::new("d")).expect("syncs");
-    let started = start(&disk, 0);
-    for n in 0..BATCHES {
+    let append = |started: &Started, n: usize| {
         let appended = started.log.append(batch(n as Offset * RECORDS)).peek().expect("drained");
         appended.expect("appended");
         if n + 1 == durable {
             started._store.committer().round(true);
         }
-    }
+    };
+    let first = start(&disk, 0);
+    append(&first, 0);
+    first._store.committer().round(true);
+    let disk = disk.kill();
+    drop(first);
+    let started = start(&disk, 1);
+    (1..BATCHES).for_each(|n| append(&started, n));
+    (disk, started)
+}
+
+/// What a killed broker left: so many batches are durable, all are written.
+fn killed(durable: usize) -> SimDisk {
+    written(durable).0.kill()
+}
+
+/// What a broker left that was stopped in order.
+fn stopped() -> SimDisk {
+    let (disk, started) = written(BATCHES);
+    assert!(started._store.stop(), "every flush holds");
     disk.kill()
 }
 
@@ -139,7 +157,7 @@ fn places(disk: &SimDisk) -> Vec<Place> {
 /// What a reader gets from the first offset on: records, and damaged ranges.
 #[derive(PartialEq, Debug, Default)]
 struct Read {
-    records: Vec<(Offset, Vec<u8>)>,
+    records: Vec<(Offset, LeaderEpoch, Vec<u8>)>,
     damaged: Vec<(Offset, Offset)>,
 }
 
@@ -154,7 +172,8 @@ fn read(log: &PartitionLog) -> Read {
                     for record in batch.records(1 << 20).expect("sound").iter() {
                         let record = record.expect("sound");
                         let value = record.value.unwrap_or_default().to_vec();
-                        read.records.extend((record.offset >= next).then_some((record.offset, value)));
+                        let found = (record.offset, batch.header().leader_epoch, value);
+                        read.records.extend((record.offset >= next).then_some(found));
                     }
                 }
                 next = slice.next_offset;
@@ -174,24 +193,38 @@ fn read(log: &PartitionLog) -> Read {
     }
 }
 
+fn epoch_of(offset: Offset) -> LeaderEpoch {
+    LeaderEpoch::from(offset >= RECORDS)
+}
+
+/// Demands that the log knows where each epoch ends.
+fn assert_epochs(log: &PartitionLog, what: &str) {
+    let end = log.offsets().log_end;
+    let ends = [0, 1].map(|epoch| log.end_of_epoch(epoch).1);
+    assert_eq!(ends, [RECORDS, end], "{what}: where epochs 0 and 1 end");
+}
+
 /// All records below `end` but those of the damaged ranges.
 fn expected(end: Offset, damaged: &[(Offset, Offset)]) -> Read {
     let is_damaged = |offset: &Offset| damaged.iter().any(|(first, end)| (*first..*end).contains(offset));
-    let records = (0..end).filter(|offset| !is_damaged(offset)).map(|offset| (offset, value(offset)));
+    let records = (0..end).filter(|offset| !is_damaged(offset));
+    let records = records.map(|offset| (offset, epoch_of(offset), value(offset)));
     Read { records: records.collect(), damaged: damaged.to_vec() }
 }
 
 /// Starts on a damaged disk twice and holds what is served against what is expected; then appends, at `next` or behind it.
 fn hold(disk: &SimDisk, what: &str, expected: &Read, next: Offset) {
-    let started = start(disk, 1);
+    let started = start(disk, 2);
     assert_eq!(&read(&started.log), expected, "{what}");
     assert_eq!(started.log.offsets().log_end, next, "{what}: the log's end");
+    assert_epochs(&started.log, what);
     let again = disk.kill();
     drop(started);
-    let started = start(&again, 2);
+    let started = start(&again, 3);
     assert_eq!(&read(&started.log), expected, "{what}, a second start");
+    assert_epochs(&started.log, what);
     let appended = started.log.append(batch(END)).peek().expect("drained").expect(what);
-    assert_eq!((appended.base_offset, appended.leader_epoch), (next, 2), "{what}: a new record");
+    assert_eq!((appended.base_offset, appended.leader_epoch), (next, 3), "{what}: a new record");
 }
 
 /// What must be served when the batches `gone` can't be read any more.
@@ -277,25 +310,24 @@ fn a_flipped_bit_in_a_side_file_changes_no_answer() {
     );
 }
 
+/// Flips a bit at each byte of the flush journal, each on its own. How many starts there were.
+fn flip_journal(disk: &SimDisk, left: &str) -> usize {
+    let mut states = 0;
+    for byte in (0..JOURNAL_BYTES).step_by(step()) {
+        let flipped = disk.kill();
+        flipped.flip_bit(Path::new("d/flush-journal"), byte, (byte % 8) as u8).expect("flips");
+        hold(&flipped, &format!("{left}, journal byte {byte}"), &expected(END, &[]), END);
+        states += 1;
+    }
+    states
+}
+
 #[test]
 fn a_flipped_bit_in_the_flush_journal_cuts_nothing() {
-    let mut states = 0;
-    for durable in DURABLE {
-        let disk = killed(durable);
-        for byte in (0..JOURNAL_BYTES).step_by(step()) {
-            let flipped = disk.kill();
-            flipped.flip_bit(Path::new("d/flush-journal"), byte, (byte % 8) as u8).expect("flips");
-            hold(
-                &flipped,
-                &format!("{durable} batches durable, journal byte {byte}"),
-                &expected(END, &[]),
-                END,
-            );
-            states += 1;
-        }
-    }
+    let of_killed = |durable: usize| flip_journal(&killed(durable), &format!("{durable} batches durable"));
+    let states = DURABLE.map(of_killed).iter().sum::<usize>() + flip_journal(&stopped(), "a clean stop");
     println!(
-        "damage: a bit flipped at every {} byte of the flush journal, {states} starts: nothing cut",
+        "damage: a bit flipped at every {} byte of the flush journal, after kills and a clean stop, {states} starts: nothing cut",
         step()
     );
 }
@@ -307,7 +339,7 @@ fn an_undamaged_log_answers_the_same_without_any_of_its_side_files() {
         let found = |at| log.offset_for_timestamp(at).expect("finds").map(|found| found.offset);
         (0..END + 1).map(|offset| found(NOW_MS + offset)).collect()
     };
-    let all = by_time(&start(&disk.kill(), 1).log);
+    let all = by_time(&start(&disk.kill(), 2).log);
     let names = ["d/flush-journal".into()].into_iter();
     let sides =
         [".index", ".timeindex", ".snapshot", "leader-epochs"].iter().flat_map(|ending| files(&disk, ending));
@@ -316,7 +348,8 @@ fn an_undamaged_log_answers_the_same_without_any_of_its_side_files() {
         let without = disk.kill();
         let gone = names.iter().enumerate().filter(|(at, _)| subset & 1 << at != 0);
         gone.for_each(|(_, name)| without.remove_file(name).expect("removes"));
-        let started = start(&without, 1);
+        let started = start(&without, 2);
+        assert_epochs(&started.log, &format!("without {subset:b} of {names:?}"));
         assert_eq!(read(&started.log), expected(END, &[]), "without {subset:b} of {names:?}");
         assert_eq!(by_time(&started.log), all, "without {subset:b} of {names:?}");
         let retried = started.log.append(batch(END - RECORDS)).peek().expect("drained").expect("known");
