@@ -18,6 +18,8 @@ pub enum Rule {
     CutBack,
     /// A failed sync takes the partition offline.
     GoOffline,
+    /// After a failed sync of the file system each file is synced by itself.
+    SyncEachFile,
     /// A round of syncs in which a file could not even be opened is tried again.
     TryAgain,
     /// Connections leave descriptors for files.

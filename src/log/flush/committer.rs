@@ -179,6 +179,9 @@ impl Committer {
             if !error.is_failed_sync() {
                 return false;
             }
+            if !Rule::SyncEachFile.holds() {
+                return true;
+            }
             // WHY for good: the system tells such an error once, and a later success would hide it from files of later rounds. The
             // descriptor of each file still tells its own.
             self.is_syncfs_broken.store(true, Ordering::Relaxed);

@@ -43,7 +43,7 @@ impl Fault {
             std::iter::once(self.calls.clone()).chain(self.with.iter().map(of)).collect();
         if self.calls.contains("sync") {
             // What is done to a file whose sync failed.
-            traced.extend(["fdatasync", "pwritev"].map(str::to_owned));
+            traced.extend(["fdatasync", "fsync", "syncfs", "pwritev"].map(str::to_owned));
         }
         let mut options = ["-f", "-y", "-s", "0", "--quiet=all", "-o"].map(str::to_owned).to_vec();
         options.push(notes.display().to_string());
@@ -173,35 +173,43 @@ pub(crate) fn hits(notes: &Path) -> Vec<String> {
     hits
 }
 
-/// The log file that a line is about.
-fn log_of(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once('<')?;
-    rest.split_once('>').map(|(path, _)| path).filter(|path| path.ends_with(".log"))
+/// A call that a line begins, and the file or folder that it has to do with.
+fn begun(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.split_once(' ')?.1.trim_start().split_once('(')?;
+    let path = rest.split_once('<')?.1.split_once('>')?.0;
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then_some((name, path))
 }
 
-/// How often log files whose sync had failed were synced and written to from then on, by path.
+/// Whether a sync of this is there to make records durable: of a log file, of the whole file system.
+fn is_for_records(call: &str, path: &str) -> bool {
+    (call == "fdatasync" && path.ends_with(".log")) || call == "syncfs"
+}
+
+/// How often what had been synced in vain, log files, the file system, or folders at a roll, was synced again from then on, and how often
+/// it, or a log file in such a folder, was written to; by path.
 pub(crate) fn after_failed_syncs(notes: &Path) -> BTreeMap<String, (usize, usize)> {
     let text = std::fs::read(notes).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let (mut begun, mut after) = (BTreeMap::new(), BTreeMap::new());
+    let rolls = failed_rolls(notes);
+    let (mut last, mut after) = (BTreeMap::new(), BTreeMap::new());
     for line in text.lines() {
         let thread = line.split(' ').next().unwrap_or_default();
-        let (is_sync, is_write) = (line.contains(" fdatasync("), line.contains(" pwritev("));
-        let path = if line.contains(" resumed>") { begun.get(thread).copied() } else { log_of(line) };
-        if is_sync || is_write {
-            begun.remove(thread);
-            let counts: Option<&mut (usize, usize)> = path.and_then(|path| after.get_mut(path));
-            if let Some((syncs, writes)) = counts {
-                *syncs += usize::from(is_sync);
-                *writes += usize::from(is_write);
+        if let Some((call, path)) = begun(line) {
+            last.insert(thread, (call, path, line));
+            let folder = path.rsplit_once('/').map(|(folder, _)| folder).filter(|_| path.ends_with(".log"));
+            for place in [Some(path), folder].into_iter().flatten() {
+                let counts: Option<&mut (usize, usize)> = after.get_mut(place);
+                if let Some((syncs, writes)) = counts {
+                    *syncs += usize::from(call != "pwritev" && place == path);
+                    *writes += usize::from(call == "pwritev");
+                }
             }
-            begun.extend(log_of(line).map(|path| (thread, path)));
         }
-        if let Some(path) = path
-            && line.contains("fdatasync")
-            && line.contains("(INJECTED)")
-        {
-            after.entry(path.to_owned()).or_default();
+        let in_vain = last
+            .get(thread)
+            .filter(|(call, path, line)| is_for_records(call, path) || rolls.iter().any(|roll| roll == line));
+        if let Some((_, path, _)) = in_vain.filter(|_| line.contains("(INJECTED)")) {
+            after.entry((*path).to_owned()).or_default();
         }
     }
     after

@@ -156,8 +156,8 @@ struct Fire<'a> {
     folder: &'a Path,
     port: u16,
     load: Load,
-    wide: [JoinHandle<()>; 2],
-    wide_refusals: Arc<Refusals>,
+    wide: Wide,
+    altering: JoinHandle<()>,
     rng: fastrand::Rng,
 }
 
@@ -168,14 +168,11 @@ impl<'a> Fire<'a> {
         broker.answers(None).await;
         let address = broker.address();
         let client = Client::connect(&address).await.unwrap();
-        let topic = client.admin().create_topic(WIDE).partitions(WIDE_PARTITIONS);
-        topic.config("flush", "interval").config("flush.ms", "50").await.unwrap();
-        let producer = client.producer().idempotent(false).build().await.unwrap();
-        let wide_refusals = Refusals::of(WIDE);
-        let wide = [tokio::spawn(fill(producer, wide_refusals.clone())), tokio::spawn(alter(client))];
+        let wide = Wide::start(&address, "50").await;
+        let altering = tokio::spawn(alter(client));
         let load = Load::start(&address, kind).await;
         load.flows().await;
-        (Self { folder, port, load, wide, wide_refusals, rng }, broker)
+        (Self { folder, port, load, wide, altering, rng }, broker)
     }
 
     /// One life with a fault, and the clean start after it.
@@ -350,12 +347,37 @@ impl<'a> Fire<'a> {
     /// Ends the load and lets the checker look at all of it.
     async fn check(mut self, broker: BrokerProcess) -> Checked {
         self.load.stop().await;
-        self.wide.iter().for_each(JoinHandle::abort);
+        self.altering.abort();
         broker.kill();
         let mut broker = BrokerProcess::start(self.folder, self.port);
         broker.answers(Some(TOPIC)).await;
-        self.wide_refusals.check(&broker.address()).await;
+        self.wide.end(&broker.address()).await;
         self.load.check(false).await
+    }
+}
+
+/// A topic of many partitions that somebody sends to all the time.
+pub(super) struct Wide {
+    refusals: Arc<Refusals>,
+    filling: JoinHandle<()>,
+}
+
+impl Wide {
+    /// Makes the topic, whose records are synced so many ms after their acknowledgement, and begins to send.
+    pub(super) async fn start(address: &str, flush_ms: &str) -> Self {
+        let client = Client::connect(address).await.unwrap();
+        let topic = client.admin().create_topic(WIDE).partitions(WIDE_PARTITIONS);
+        topic.config("flush", "interval").config("flush.ms", flush_ms).await.unwrap();
+        let producer = client.producer().idempotent(false).build().await.unwrap();
+        let refusals = Refusals::of(WIDE);
+        let filling = tokio::spawn(fill(producer, refusals.clone()));
+        Self { refusals, filling }
+    }
+
+    /// Ends the sending, and demands that nothing is there that was refused.
+    pub(super) async fn end(self, address: &str) {
+        self.filling.abort();
+        self.refusals.check(address).await;
     }
 }
 
