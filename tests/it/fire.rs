@@ -17,6 +17,7 @@ mod kill;
 pub(crate) mod load;
 mod outcomes;
 mod power_cut;
+mod read_only;
 mod readers;
 mod restart_time;
 mod slow_disk;

@@ -26,7 +26,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync first-start slow-disk hot-topic frozen descriptors clock"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock"
 
 scenario() {
     case $1 in
@@ -40,6 +40,7 @@ scenario() {
         upkeep) WEIR_KILLS=${WEIR_KILLS:-50} run upkeep 3600 fire::upkeep ;;
         syscalls) WEIR_FAULTS=${WEIR_FAULTS:-200} run syscalls 3600 fire::syscalls ;;
         failed-sync) WEIR_CUTS=${WEIR_CUTS:-50} run failed-sync 3600 fire::failed_sync ;;
+        read-only) WEIR_CUTS=${WEIR_CUTS:-20} run read-only 1800 fire::read_only ;;
         first-start) WEIR_EVERY_CALL=1 run first-start 1800 fire::first_start ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
         hot-topic) WEIR_ANSWERS=${WEIR_ANSWERS:-500} run hot-topic 1800 fire::hot_topic ;;

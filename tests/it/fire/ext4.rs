@@ -25,6 +25,18 @@ impl Ext4 {
         Self::with(megabytes, &["-N", &files.to_string()])
     }
 
+    /// One that the system makes read-only at the first error of its own, as [`Self::fail`] brings it about.
+    pub(crate) fn that_fails_safe(megabytes: u32) -> Result<Self, String> {
+        let this = Self::new(megabytes)?;
+        run("umount", &[text(&this.path())]).unwrap();
+        run("tune2fs", &["-e", "remount-ro", text(&this.image())]).unwrap();
+        this.mount().unwrap();
+        match this.trigger().exists() {
+            true => Ok(this),
+            false => Err("this system has no trigger_fs_error".to_owned()),
+        }
+    }
+
     fn with(megabytes: u32, options: &[&str]) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("mounting needs root".to_owned());
@@ -57,6 +69,19 @@ impl Ext4 {
 
     fn mount(&self) -> Result<(), String> {
         run("mount", &["-o", "loop", text(&self.image()), text(&self.path())])
+    }
+
+    /// The file that a word written to makes an error of.
+    fn trigger(&self) -> PathBuf {
+        let found = Command::new("findmnt").args(["-no", "SOURCE", text(&self.path())]).output().unwrap();
+        let device = String::from_utf8(found.stdout).unwrap();
+        let name = device.trim().rsplit('/').next().unwrap_or_default().to_owned();
+        Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error")
+    }
+
+    /// Becomes read-only under whoever uses it, as after an error of the device. [`Self::come_back`] makes it writable again.
+    pub(crate) fn fail(&self) {
+        std::fs::write(self.trigger(), "a test").unwrap();
     }
 
     /// Loses everything that is not durable, at once, under whoever uses it.
