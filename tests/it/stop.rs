@@ -51,7 +51,8 @@ async fn a_stop_under_load_is_clean_though_clients_never_finish_their_handshake(
     broker.answers(None).await;
     let address = broker.address();
     let mut load =
-        Load::start(&address, &Kind { flush: "ack", idempotent: 3, plain: 0, stock: 0, silent: 0 }).await;
+        Load::start(&address, &Kind { idempotent: 3, plain: 0, stock: 0, silent: 0, ..Kind::all("ack") })
+            .await;
     sleep(UNDER_WAY).await;
     let before = epochs(&address).await;
     // WHY just before: what keeps a broker waiting is a client that has come this moment.

@@ -19,6 +19,7 @@ LeaveToWriter fire::slow_disk::a_stopped_disk_takes_no_memory_and_loses_nothing 
 LeaveToWriter fire::slow_disk::a_slow_disk_loses_nothing_and_does_not_hold_up_small_requests held.up.by.appends
 TakeTurns fire::slow_disk::a_topic_on_a_slow_disk_does_not_hold_up_those_on_others append.at.flush=os.waited
 SyncWhenDue fire::power_cut::only_the_end_is_lost_at_flush_interval is.not.flushed
+SyncWhenDue fire::power_cut::no_more_than_the_window_is_lost_at_flush_interval LostTooMuch:
 TrustDurablePoint fire::restart_time::a_restart_takes_no_longer_with_more_data_of_producers_with_ids reads.what.is.durable
 KeepBelowPoint fire::damage::a_segment_cut_at_each_byte_keeps_what_was_durable_in_mind batches.durable
 RebuildEpochs fire::damage::a_flipped_bit_in_a_side_file_changes_no_answer epochs.0.and.1.end

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+/// An acknowledgement may be noted so long after the cut before which it came.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Where a record comes from. Numbers count from 0 for each producer and partition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -62,14 +66,20 @@ pub(crate) enum Wrong {
     Reader,
     UsedAgain,
     PastFailedSync,
+    LostTooMuch,
 }
 
 /// Everything wrong that was found, each with a sentence.
 pub(crate) type Findings = Vec<(Wrong, String)>;
 
-/// Fates by producer and partition, then number.
+/// What became of each record.
 #[derive(Default)]
-pub(crate) struct Sent(BTreeMap<(u32, i32), Vec<Fate>>);
+pub(crate) struct Sent {
+    /// Fates by producer and partition, then number.
+    fates: BTreeMap<(u32, i32), Vec<Fate>>,
+    /// When it was acknowledged, as its producer knows.
+    acknowledged_at: BTreeMap<Origin, Instant>,
+}
 
 /// A moment of a history.
 pub(crate) struct Mark(BTreeMap<(u32, i32), usize>);
@@ -77,23 +87,26 @@ pub(crate) struct Mark(BTreeMap<(u32, i32), usize>);
 impl Sent {
     /// Counts a record that is about to be sent.
     pub(crate) fn begin(&mut self, producer: u32, partition: i32) -> Origin {
-        let fates = self.0.entry((producer, partition)).or_default();
+        let fates = self.fates.entry((producer, partition)).or_default();
         fates.push(Fate::Open);
         Origin { producer, partition, number: fates.len() as u32 - 1 }
     }
 
     pub(crate) fn set(&mut self, origin: Origin, fate: Fate) {
-        self.0.get_mut(&(origin.producer, origin.partition)).unwrap()[origin.number as usize] = fate;
+        self.fates.get_mut(&(origin.producer, origin.partition)).unwrap()[origin.number as usize] = fate;
+        if matches!(fate, Fate::Stored(..)) {
+            self.acknowledged_at.insert(origin, Instant::now());
+        }
     }
 
     /// How many records each producer has sent to each partition until now.
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.0.iter().map(|(key, fates)| (*key, fates.len())).collect())
+        Mark(self.fates.iter().map(|(key, fates)| (*key, fates.len())).collect())
     }
 
     /// How many records of a partition that were sent after the mark are acknowledged.
     pub(crate) fn acknowledged_since(&self, mark: &Mark, partition: i32) -> usize {
-        let here = self.0.iter().filter(|((_, number), _)| *number == partition);
+        let here = self.fates.iter().filter(|((_, number), _)| *number == partition);
         let since = here.flat_map(|(key, fates)| &fates[mark.0.get(key).map_or(0, |count| *count)..]);
         since.filter(|fate| matches!(fate, Fate::Stored(..))).count()
     }
@@ -116,11 +129,11 @@ impl Sent {
                 })
                 .collect::<Vec<_>>()
         };
-        self.0.iter().flat_map(of_one).collect()
+        self.fates.iter().flat_map(of_one).collect()
     }
 
     pub(crate) fn count(&self, which: impl Fn(Fate) -> bool) -> usize {
-        self.0.values().flatten().filter(|fate| which(**fate)).count()
+        self.fates.values().flatten().filter(|fate| which(**fate)).count()
     }
 
     /// What is wrong with a log, one list of records for each partition, read from offset 0 to the end.
@@ -158,12 +171,35 @@ impl Sent {
         findings
     }
 
+    /// How many of the acknowledged records are there, where their producers were told.
+    pub(crate) fn found(&self, log: &[Vec<Found>]) -> usize {
+        self.stored().iter().filter(|(origin, offset, _)| is_there(*origin, *offset, log)).count()
+    }
+
+    /// Acknowledged records that are lost although they were acknowledged earlier than `window` before the cut that took them.
+    pub(crate) fn check_window(&self, log: &[Vec<Found>], cuts: &[Instant], window: Duration) -> Findings {
+        let mut findings = Findings::new();
+        for (origin, offset, _) in self.stored() {
+            let at = self.acknowledged_at[&origin];
+            let is_by = |cut: &Instant| *cut <= at + window && at <= *cut + LATE;
+            if is_there(origin, offset, log) || cuts.iter().any(is_by) {
+                continue;
+            }
+            let before = cuts.iter().find(|cut| **cut > at).map(|cut| *cut - at);
+            let text = format!(
+                "{origin:?}, acknowledged at {offset} {before:?} before a cut, at most {window:?} are promised"
+            );
+            findings.push((Wrong::LostTooMuch, text));
+        }
+        findings
+    }
+
     fn knows(&self, origin: Origin, partition: usize) -> bool {
         origin.partition == partition as i32 && self.fate(origin).is_some()
     }
 
     fn fate(&self, origin: Origin) -> Option<Fate> {
-        self.0.get(&(origin.producer, origin.partition))?.get(origin.number as usize).copied()
+        self.fates.get(&(origin.producer, origin.partition))?.get(origin.number as usize).copied()
     }
 
     /// What is wrong with what was shown at any time, be it there in the end or not: nothing that was refused is ever read, and an
@@ -193,7 +229,7 @@ impl Sent {
     }
 
     fn check_fates(&self, log: &[Vec<Found>], places: &Places, allowed: Allowed, findings: &mut Findings) {
-        for ((producer, partition), fates) in &self.0 {
+        for ((producer, partition), fates) in &self.fates {
             for (number, fate) in (0..).zip(fates) {
                 let origin = Origin { producer: *producer, partition: *partition, number };
                 let at = places.get(&origin).map_or(&[][..], Vec::as_slice);
@@ -205,6 +241,11 @@ impl Sent {
             }
         }
     }
+}
+
+fn is_there(origin: Origin, offset: i64, log: &[Vec<Found>]) -> bool {
+    let found = log.get(origin.partition as usize).and_then(|records| records.get(offset as usize));
+    found.is_some_and(|found| found.origin == Some(origin))
 }
 
 /// Where each record is found.
@@ -466,6 +507,17 @@ mod tests {
         let mut after = log(&[0, 1, 3]);
         after[0][2].epoch = 1;
         assert_eq!(wrongs(&after), []);
+    }
+
+    #[test]
+    fn what_was_acknowledged_long_before_a_cut_may_not_be_lost() {
+        let (sent, window) = (sent(), Duration::from_secs(2));
+        let at = sent.acknowledged_at.values().copied().max().unwrap();
+        let lost = |log: &[Vec<Found>], after: u64| {
+            sent.check_window(log, &[at + Duration::from_secs(after)], window).len()
+        };
+        assert_eq!((lost(&log(&[0, 1]), 1), lost(&log(&[0, 1, 2]), 9)), (0, 0));
+        assert_eq!((lost(&log(&[0, 1]), 9), lost(&[], 9)), (1, 3));
     }
 
     #[test]

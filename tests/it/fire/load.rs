@@ -30,6 +30,8 @@ pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) struct Kind {
     /// Setting `flush` of the topic.
     pub(crate) flush: &'static str,
+    /// More settings of the topic.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
     /// Bundled producers with producer ids, that run to the end.
     pub(crate) idempotent: u32,
     /// Bundled producers without.
@@ -40,10 +42,13 @@ pub(crate) struct Kind {
     pub(crate) silent: u32,
 }
 
+/// WHY: a roll should often be under way when the broker dies.
+const SMALL_SEGMENTS: &[(&str, &str)] = &[("segment.bytes", "256KiB")];
+
 impl Kind {
     /// Producers of every kind.
     pub(crate) fn all(flush: &'static str) -> Self {
-        Self { flush, idempotent: 2, plain: 1, stock: 2, silent: 1 }
+        Self { flush, settings: SMALL_SEGMENTS, idempotent: 2, plain: 1, stock: 2, silent: 1 }
     }
 
     /// What may happen to such a load: the end of a partition is lost where a crash may take it.
@@ -91,8 +96,8 @@ impl Load {
     pub(crate) async fn start_with_patience(address: &str, kind: &Kind, patience: Duration) -> Self {
         let client = Client::connect(address).await.unwrap();
         let topic = client.admin().create_topic(TOPIC).partitions(PARTITIONS);
-        // WHY small: a roll should often be under way when the broker dies.
-        topic.config("flush", kind.flush).config("segment.bytes", "256KiB").await.unwrap();
+        let topic = topic.config("flush", kind.flush);
+        kind.settings.iter().fold(topic, |topic, (key, value)| topic.config(*key, *value)).await.unwrap();
         let mut load = Self {
             address: address.to_owned(),
             kind: kind.clone(),

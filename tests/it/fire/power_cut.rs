@@ -3,7 +3,7 @@
 //! At `flush=ack` nothing acknowledged and nothing shown is lost; at `interval` and `os` only the end of a partition is, and the
 //! readers are told before they are given anything else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -22,6 +22,15 @@ const LIFE_MS: std::ops::RangeInclusive<u64> = 100..=1500;
 /// How long it lives on after the cut, on a disk that refuses everything, in ms.
 const AFTER_MS: std::ops::RangeInclusive<u64> = 0..=200;
 const DISK_MEGABYTES: u32 = 512;
+
+/// How long a broker lives whose cuts take no more than a window, in ms: longer than that.
+const LONG_LIFE_MS: std::ops::RangeInclusive<u64> = 6_000..=8_000;
+/// `flush.ms` of that broker's topic, whose segments and `flush.bytes` are large, since they lead to syncs as well; and how far an
+/// acknowledgement may be ahead of the disk then, since a sync takes its time.
+const FLUSH_MS: &str = "200";
+const WINDOW: Duration = Duration::from_millis(200 + 3_000);
+/// One such cut for so many others.
+const FOR_EACH: usize = 10;
 
 async fn prove(kind: Kind) {
     let disk = match Ext4::new(DISK_MEGABYTES) {
@@ -104,4 +113,43 @@ async fn only_the_end_is_lost_at_flush_interval() {
 #[tokio::test]
 async fn only_the_end_is_lost_at_flush_os() {
     prove(Kind::all("os")).await;
+}
+
+#[tokio::test]
+async fn no_more_than_the_window_is_lost_at_flush_interval() {
+    let kind =
+        Kind { settings: &[("flush.ms", FLUSH_MS), ("flush.bytes", "64MiB")], ..Kind::all("interval") };
+    let disk = match Ext4::new(DISK_MEGABYTES) {
+        Ok(disk) => disk,
+        Err(reason) => return skip("the window of flush=interval", &reason),
+    };
+    let port = free_port();
+    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
+    let mut broker = start();
+    broker.answers(None).await;
+    let mut load = Load::start(&broker.address(), &kind).await;
+    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
+    let mut cuts = Vec::new();
+    for _ in 0..(number("WEIR_CUTS", CUTS_DEFAULT) / FOR_EACH).max(1) {
+        sleep(Duration::from_millis(rng.u64(LONG_LIFE_MS))).await;
+        cuts.push(Instant::now());
+        disk.cut_power().unwrap();
+        broker.kill();
+        disk.come_back().unwrap();
+        broker = start();
+        broker.answers(Some(TOPIC)).await;
+    }
+    load.stop().await;
+    let mut checked = load.check(true).await;
+    let lost = checked.sent.acknowledged() - checked.sent.found(&checked.log);
+    checked.findings.extend(checked.sent.check_window(&checked.log, &cuts, WINDOW));
+    println!(
+        "power cuts, flush=interval, flush.ms={FLUSH_MS}: {} cuts after long lives, {} records acknowledged, {lost} of them lost, none \
+         acknowledged earlier than {WINDOW:?} before a cut; {} findings",
+        cuts.len(),
+        checked.sent.acknowledged(),
+        checked.findings.len()
+    );
+    assert_none(checked.findings);
+    broker.kill();
 }
