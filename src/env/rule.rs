@@ -62,6 +62,8 @@ pub enum Rule {
     NoteTrim,
     /// A file of Weir's own is taken for damaged where its checksum does not fit.
     CheckFile,
+    /// A slot of the flush journal is taken for true only where its checksum fits.
+    CheckJournal,
     /// A first start marks its directory before it makes anything else there.
     MarkFormatting,
     /// A stop leaves peers that say nothing behind, at its deadline everybody.
