@@ -182,7 +182,8 @@ fn read(log: &PartitionLog) -> Read {
                 assert!(first == next && next < end, "at {next}: damaged {first} to {end}");
                 for inside in first..end {
                     let told = log.read(inside, log.offsets().high_watermark, 200, Wait::Allowed);
-                    let is_same = matches!(told, Err(ReadError::Damaged { first: f, end: e }) if (f, e) == (first, end));
+                    // Where there are no bytes at all the range begins where one asks.
+                    let is_same = matches!(told, Err(ReadError::Damaged { first: f, end: e }) if (first..=inside).contains(&f) && e == end);
                     assert!(is_same, "at {inside}, which is damaged from {first} to {end}: {told:?}");
                 }
                 read.damaged.push((next, end));
@@ -283,6 +284,51 @@ fn a_segment_cut_at_each_byte_keeps_what_was_durable_in_mind() {
         }
     }
     println!("damage: the last segment cut at every {} byte, {states} starts: as promised", step());
+}
+
+/// The offsets of each segment, by its file.
+fn segments(disk: &SimDisk) -> Vec<(PathBuf, Offset, Offset)> {
+    let mut segments: Vec<(PathBuf, Offset, Offset)> = Vec::new();
+    for Place { path, number, .. } in places(disk) {
+        let (first, end) = (number as Offset * RECORDS, (number + 1) as Offset * RECORDS);
+        match segments.last_mut() {
+            Some(last) if last.0 == path => last.2 = end,
+            _ => segments.push((path, first, end)),
+        }
+    }
+    segments
+}
+
+#[test]
+fn a_missing_segment_is_told_and_none_of_its_offsets_is_used_again() {
+    let mut states = 0;
+    for (disk, left) in [(killed(BATCHES), "killed"), (stopped(), "stopped")] {
+        let all = segments(&disk);
+        assert!(all.len() >= 3, "{all:?}");
+        for (path, first, end) in &all {
+            for with_sides in [false, true] {
+                let without = disk.kill();
+                let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+                let names =
+                    files(&without, "").into_iter().filter(|file| file.file_stem() == path.file_stem());
+                let gone = names.filter(|file| file == path || with_sides);
+                gone.for_each(|file| without.remove_file(&file).expect("removes"));
+                let mut expected = expected(END, &[(*first, *end)]);
+                if *first == 0 {
+                    // As if retention had taken it.
+                    expected.damaged.clear();
+                }
+                hold(
+                    &without,
+                    &format!("{left}, segment {stem} is gone, its side files {with_sides}"),
+                    &expected,
+                    END,
+                );
+                states += 1;
+            }
+        }
+    }
+    println!("damage: each segment removed, {states} starts: told, none of its offsets used again");
 }
 
 #[test]
