@@ -58,31 +58,75 @@ pub struct Failure {
     pub exit: Exit,
     /// What to print after `error: `; empty when there is nothing more to say.
     pub message: String,
+    /// The kind of the broker's or client's error that it was.
+    kind: Option<ErrorKind>,
+    /// Whether stderr has it already.
+    is_said: bool,
 }
 
 impl Failure {
+    /// A failure that ends the command with this code.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), kind: None, is_said: false }
+    }
+
     /// A command line that makes no sense; `message` names the argument and says what would.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
+        Self::new(Exit::Usage, message)
     }
 
     /// An item that failed.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into() }
+        Self::new(Exit::Failed, message)
+    }
+
+    /// Nothing more is wanted: no failure, and no word.
+    pub fn enough() -> Self {
+        Self::new(Exit::Done, "")
     }
 
     /// What a failed write to stdout means: a reader that has gone away wanted no more, which is no failure.
     pub fn stdout(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { exit: Exit::Done, message: String::new() };
+            return Self::enough();
         }
         Self::failed(format!("can't write to stdout: {error}"))
+    }
+
+    /// What a command on several things ends with, after it has said what is wrong with each: this one is left for the
+    /// document. `first` is the first error, `exit` the worst end.
+    pub fn said(exit: Exit, kind: Option<ErrorKind>, first: impl Into<String>) -> Self {
+        Self { exit, message: first.into(), kind, is_said: true }
+    }
+
+    /// Whether stderr has it already.
+    pub fn is_said(&self) -> bool {
+        self.is_said
+    }
+
+    /// The reason as JSON documents tell it: that of the error, else what the exit code means.
+    pub fn reason(&self) -> &'static str {
+        match (self.kind, self.exit) {
+            (Some(kind), _) => kind.row().reason,
+            (None, Exit::Usage) => "USAGE",
+            (None, Exit::Config) => "CONFIG",
+            (None, Exit::Unreachable) => ErrorKind::Unavailable.row().reason,
+            (None, Exit::Done | Exit::Failed | Exit::Interrupted) => "FAILED",
+        }
+    }
+
+    /// The message with the reason of an error in brackets, as the last thing on the line.
+    pub fn in_words(&self) -> String {
+        match self.kind {
+            Some(kind) => format!("{}   [{}]", self.message, kind.row().reason),
+            None => self.message.clone(),
+        }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { exit: Exit::of_error(&error), message: in_words(&error) }
+        Self { exit: Exit::of_error(&error), kind: Some(error.kind), message: error.message, is_said: false }
     }
 }
 
@@ -142,6 +186,15 @@ mod tests {
     #[test]
     fn the_reason_ends_the_line() {
         let failure = Failure::from(Error::new(ErrorKind::TopicNotFound, "topic 'x' does not exist"));
-        assert_eq!(failure.message, "topic 'x' does not exist   [TOPIC_NOT_FOUND]");
+        assert_eq!(failure.in_words(), "topic 'x' does not exist   [TOPIC_NOT_FOUND]");
+        assert_eq!(failure.reason(), "TOPIC_NOT_FOUND");
+    }
+
+    #[test]
+    fn every_failure_has_a_reason() {
+        let reasons = [Exit::Usage, Exit::Config, Exit::Failed, Exit::Unreachable]
+            .map(|exit| Failure::new(exit, "x").reason());
+        assert_eq!(reasons, ["USAGE", "CONFIG", "FAILED", "UNAVAILABLE"]);
+        assert_eq!(Failure::usage("x").in_words(), "x");
     }
 }

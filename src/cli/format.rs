@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::output::count;
+use super::output::{count, is_shown};
 use crate::client::ConsumerRecord;
 
 mod input;
@@ -197,8 +197,12 @@ fn content(out: &mut Vec<u8>, bytes: Option<&[u8]>, form: &Form, manner: Manner)
 
 /// Whether a terminal shows these bytes and nothing else: control characters could rewrite the screen.
 fn is_text(bytes: &[u8]) -> bool {
-    let harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
-    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(harmless))
+    let harmless = |letter: char| is_shown(letter) || matches!(letter, '\n' | '\t');
+    // WHY: what stands behind a return covers what stands before it; at the end of a line it does nothing.
+    let lines = std::str::from_utf8(bytes).map(|text| text.split('\n'));
+    lines.is_ok_and(|mut lines| {
+        lines.all(|line| line.strip_suffix('\r').unwrap_or(line).chars().all(harmless))
+    })
 }
 
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -13,7 +13,7 @@ use crate::base::time::parse_ms;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Broker, if not the context's or 127.0.0.1:7070
+    /// Broker [$WEIR_BOOTSTRAP, context, 127.0.0.1:7070]
     #[arg(
         short,
         long,
@@ -88,6 +88,9 @@ impl Global {
     /// Errors: usage, when both stand there.
     pub(super) fn settle_broker(&mut self, matches: &ArgMatches) -> Result<(), Failure> {
         let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        if is_flag("bootstrap") && self.bootstrap.trim().is_empty() {
+            return Err(Failure::usage("-b is empty: give HOST:PORT, or leave it out"));
+        }
         match (is_flag("bootstrap"), is_flag("context")) {
             (true, true) => {
                 return Err(Failure::usage("-b and -C both name a broker: give one of them"));

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::output::{is_all_shown, shown_json};
 use crate::client::{ConsumerRecord, TimestampType};
 
 /// The word for base64 in `key_encoding` and `value_encoding`.
@@ -119,8 +120,13 @@ pub fn write_line(record: &ConsumerRecord, out: &mut Vec<u8>) {
         value_encoding,
         headers: record.headers.iter().map(header_out).collect(),
     };
+    let from = out.len();
     serde_json::to_writer(&mut *out, &line)
         .expect("strings and numbers always serialise, and a vector takes all bytes");
+    if !is_all_shown(&out[from..]) {
+        let written = String::from_utf8(out.split_off(from)).expect("JSON is UTF-8");
+        out.extend_from_slice(shown_json(&written).as_bytes());
+    }
     out.push(b'\n');
 }
 
@@ -145,7 +151,8 @@ pub fn read_line(line: &[u8]) -> Result<InputRecord, String> {
     if line.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err("not a JSON object: a line begins with {".to_owned());
     }
-    let line: LineIn = serde_json::from_slice(line).map_err(|error| in_words(line, &error))?;
+    let line: LineIn = serde_json::from_slice(line)
+        .map_err(|error| failure_before(line).unwrap_or_else(|| in_words(line, &error)))?;
     if let Some(partition) = line.partition.filter(|partition| *partition < 0) {
         return Err(format!(
             "the field 'partition' is {partition}: give a partition of the topic, from 0, or leave it out"
@@ -198,6 +205,14 @@ fn in_words(line: &[u8], error: &serde_json::Error) -> String {
     let field = field_of(line).filter(|field| field != "." && !text.contains(&format!("`{field}`")));
     let field = field.map_or_else(String::new, |field| format!("the field '{field}': "));
     format!("{field}{text} (column {column}); weir consume -J prints lines of the form that is read")
+}
+
+/// What the command says that writes these lines, where its last one tells why it failed.
+fn failure_before(line: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let of = |field: &str| document.get("error")?.get(field)?.as_str();
+    let (command, reason, message) = (document.get("command")?.as_str()?, of("reason")?, of("message")?);
+    Some(format!("weir {command}, which writes these lines, failed: {message}   [{reason}]"))
 }
 
 /// Which field can't be read, such as `headers[0].value`; `.` for the line itself.
@@ -319,6 +334,9 @@ mod tests {
             assert!(!error.contains("line 1"), "{line}: {error}");
         }
         assert!(read_line(b"{\"value\":\"\xff\"}").is_err());
+        let failed =
+            br#"{"command":"consume","error":{"message":"gone","reason":"UNAVAILABLE"},"version":1}"#;
+        assert!(read_line(failed).expect_err("no record").ends_with("failed: gone   [UNAVAILABLE]"));
     }
 
     fn some_bytes() -> impl Strategy<Value = Option<Bytes>> {

@@ -1,18 +1,24 @@
 //! What is printed: tables, numbers, JSON documents on stdout; words on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value, json};
 
 use super::exit::Failure;
 use super::stderr;
 use super::yaml;
+use crate::base::Error;
 use crate::base::size::print_bytes;
 use crate::base::time::print_ms;
+
+mod shown;
+mod table;
+
+pub use shown::{is_all_shown, is_shown, shown, shown_json};
+pub use table::{Cell, Column, Table, flowing};
 
 /// Version of the JSON documents; rises when a field changes its meaning or goes.
 const DOCUMENT_VERSION: u32 = 1;
@@ -45,125 +51,6 @@ pub fn set_form(form: Form) {
 /// The form that was set.
 pub fn form() -> Form {
     *FORM.get().unwrap_or(&Form::Table)
-}
-
-/// Which way the cells of a column lean.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Column {
-    /// Words.
-    Left(&'static str),
-    /// Numbers.
-    Right(&'static str),
-    /// Words, shown by `--output wide` and `plain` only.
-    Wide(&'static str),
-}
-
-/// What stands in a column of a row.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Cell {
-    /// Words, the same in every form.
-    Text(String),
-    /// A count: with separators where people read it.
-    Count(i128),
-    /// Bytes: with a unit where people read it.
-    Bytes(u64),
-    /// So many a second.
-    Rate(f64),
-}
-
-impl Cell {
-    /// A count.
-    pub fn count(number: impl Into<i128>) -> Self {
-        Self::Count(number.into())
-    }
-
-    fn for_people(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Count(number) => thousands(*number),
-            Self::Bytes(bytes) => print_bytes(*bytes),
-            Self::Rate(number) => rate(*number),
-        }
-    }
-
-    fn for_scripts(&self) -> String {
-        match self {
-            Self::Text(text) => text.replace(['\t', '\n'], " "),
-            Self::Count(number) => number.to_string(),
-            Self::Bytes(bytes) => bytes.to_string(),
-            Self::Rate(number) => format!("{number:.1}"),
-        }
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-/// A table without borders: columns two spaces apart.
-pub struct Table {
-    columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
-    indent: &'static str,
-}
-
-impl Table {
-    /// A table with these columns and no rows.
-    pub fn new(columns: &[Column]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new(), indent: "" }
-    }
-
-    /// Begins every line with two spaces.
-    #[must_use]
-    pub fn indented(mut self) -> Self {
-        self.indent = "  ";
-        self
-    }
-
-    /// Adds a row of as many cells as there are columns.
-    pub fn row<I: IntoIterator<Item: Into<Cell>>>(&mut self, cells: I) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
-    }
-
-    /// The lines in the form that was set, each with its newline.
-    pub fn print(&self) -> String {
-        self.print_as(form())
-    }
-
-    fn print_as(&self, form: Form) -> String {
-        let tabs = |row: &Vec<Cell>| row.iter().map(Cell::for_scripts).collect::<Vec<_>>().join("\t") + "\n";
-        match form {
-            Form::Plain => self.rows.iter().map(tabs).collect(),
-            Form::Name => self.rows.iter().map(|row| row[0].for_scripts() + "\n").collect(),
-            Form::Wide => self.grid(true),
-            Form::Table | Form::Json | Form::Yaml => self.grid(false),
-        }
-    }
-
-    /// Aligned columns, without blanks at the end of a line.
-    fn grid(&self, wide: bool) -> String {
-        let shown = |column: &Column| wide || !matches!(column, Column::Wide(_));
-        let columns: Vec<Column> = self.columns.iter().copied().filter(shown).collect();
-        let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        grid.set_header(columns.iter().map(|column| match column {
-            Column::Left(name) | Column::Right(name) | Column::Wide(name) => *name,
-        }));
-        for row in &self.rows {
-            let cells = self.columns.iter().zip(row).filter(|(column, _)| shown(column));
-            grid.add_row(cells.map(|(_, cell)| cell.for_people()));
-        }
-        for (at, column) in columns.iter().enumerate() {
-            let cells = grid.column_mut(at).expect("the header made the column");
-            cells.set_padding((0, 2));
-            if matches!(column, Column::Right(_)) {
-                cells.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        grid.lines().map(|line| format!("{}{}\n", self.indent, line.trim_end())).collect()
-    }
 }
 
 /// A number with separators: `1,204,331`.
@@ -210,10 +97,22 @@ pub fn config_value(key: &str, value: &str) -> String {
     format!("{value} ({words})")
 }
 
-/// Prints `text` as it is to stdout. Errors: as [`Failure::stdout`] reads them.
-pub fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+/// Columns of the terminal that stdout is; `None` where it is none, or does not tell.
+pub fn columns_of_terminal() -> Option<usize> {
+    let stdout = io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Prints words to stdout, with nothing in them that a terminal would obey. Errors: as [`Failure::stdout`] reads them.
+pub fn print(text: impl AsRef<str>) -> Result<(), Failure> {
+    print_raw(shown(text.as_ref()))
+}
+
+/// Prints bytes as they are: records, and what draws on a terminal. Errors: as [`Failure::stdout`] reads them.
+pub fn print_raw(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
+    stdout.write_all(bytes.as_ref()).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
 }
 
 /// Whether whoever read stdout has gone, told without writing: a pipe without a reader.
@@ -227,7 +126,18 @@ pub fn is_stdout_gone() -> bool {
 
 /// Prints a JSON document: `fields` after the name of the command and the version of the form.
 pub fn print_document(command: &str, fields: Map<String, Value>) -> Result<(), Failure> {
-    print(document(command, fields))
+    print_raw(document(command, fields))
+}
+
+/// Prints the document of a command that failed: why, in place of what it would have told.
+pub fn print_failure(command: &str, failure: &Failure) -> Result<(), Failure> {
+    let error = json!({ "reason": failure.reason(), "message": failure.message });
+    print_document(command, Map::from_iter([("error".to_owned(), error)]))
+}
+
+/// An error as JSON documents show it.
+pub fn error_json(error: &Error) -> Value {
+    json!({ "reason": error.kind.row().reason, "message": error.message })
 }
 
 fn document(command: &str, fields: Map<String, Value>) -> String {
@@ -236,44 +146,24 @@ fn document(command: &str, fields: Map<String, Value>) -> String {
     whole.insert("version".to_owned(), json!(DOCUMENT_VERSION));
     whole.extend(fields);
     let whole = Value::Object(whole);
-    if form() == Form::Yaml { yaml::write(&whole) } else { format!("{whole}\n") }
+    shown_json(&if form() == Form::Yaml { yaml::write(&whole) } else { format!("{whole}\n") })
 }
 
 /// Prints an error to stderr; nothing when there is nothing to say.
 pub fn print_error(message: &str) {
     if !message.is_empty() {
-        stderr::say(&format!("\x1b[1;31merror:\x1b[0m {}", harmless(message)));
+        stderr::say(&format!("\x1b[1;31merror:\x1b[0m {}", shown(message)));
     }
 }
 
 /// Prints a warning to stderr.
 pub fn print_warning(message: &str) {
-    stderr::say(&format!("\x1b[1;33mwarning:\x1b[0m {}", harmless(message)));
-}
-
-/// A message without what a terminal would carry out or turn around: control characters and marks of direction that stood in a name.
-fn harmless(message: &str) -> String {
-    let turns = |letter: char| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut shown = String::with_capacity(message.len());
-    for letter in message.chars() {
-        match letter {
-            '\n' | '\t' => shown.push(letter),
-            letter if letter.is_control() || turns(letter) => shown.extend(letter.escape_unicode()),
-            letter => shown.push(letter),
-        }
-    }
-    shown
+    stderr::say(&format!("\x1b[1;33mwarning:\x1b[0m {}", shown(message)));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_carry_nothing_that_a_terminal_obeys() {
-        let shown = harmless("topic '\x1b[31mX\u{9b}1m\u{202e}' é\nnext");
-        assert_eq!(shown, "topic '\\u{1b}[31mX\\u{9b}1m\\u{202e}' é\nnext");
-    }
 
     #[test]
     fn numbers_are_separated() {
@@ -300,31 +190,6 @@ mod tests {
         assert_eq!(config_value("segment.bytes", "1073741824"), "1073741824 (1.0 GiB)");
         assert_eq!(config_value("flush.ms", "500"), "500");
         assert_eq!(config_value("flush", "ack"), "ack");
-    }
-
-    #[test]
-    fn tables_have_no_borders_and_no_blanks_at_the_end() {
-        let mut table = Table::new(&[Column::Left("NAME"), Column::Right("RECORDS"), Column::Left("HEALTH")]);
-        table.row(["orders".to_owned(), "1,204,331".to_owned(), "ok".to_owned()]);
-        table.row(["p".to_owned(), "96".to_owned(), String::new()]);
-        assert_eq!(table.print(), "NAME      RECORDS  HEALTH\norders  1,204,331  ok\np              96\n");
-        assert!(table.indented().print().starts_with("  NAME"));
-    }
-
-    #[test]
-    fn every_form_shows_the_same_rows() {
-        let mut table = Table::new(&[Column::Left("NAME"), Column::Right("SIZE"), Column::Wide("ID")]);
-        table.row([Cell::Text("a\tb".to_owned()), Cell::Bytes(2_048), Cell::Count(1_000)]);
-        assert_eq!(table.print_as(Form::Plain), "a b\t2048\t1000\n");
-        assert_eq!(table.print_as(Form::Name), "a b\n");
-        assert!(table.print_as(Form::Wide).ends_with("2.0 KiB  1,000\n"), "{}", table.print_as(Form::Wide));
-    }
-
-    #[test]
-    fn long_cells_are_not_wrapped() {
-        let mut table = Table::new(&[Column::Left("NAME")]);
-        table.row(["x".repeat(500)]);
-        assert_eq!(table.print().lines().count(), 2);
     }
 
     #[test]

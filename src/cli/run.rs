@@ -14,7 +14,7 @@ use super::args::{Cli, Command};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
-use super::output::print_error;
+use super::output::{Form, form, print, print_error, print_failure};
 use super::{cluster, consume, contexts, demo, log, produce, serve, stderr, top, topic};
 
 mod refusal;
@@ -24,21 +24,40 @@ mod refusal;
 pub fn main() -> ExitCode {
     stderr::tell_panics();
     completions::complete();
-    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| refuse(error));
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| refuse(error));
-    set_colours(cli.global.color);
-    let end = run(cli, &matches).unwrap_or_else(|failure| {
-        print_error(&failure.message);
-        failure.exit
-    });
+    let parsed = Cli::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let end = match parsed {
+        Ok((cli, matches)) => {
+            set_colours(cli.global.color);
+            let command = refusal::path_of(&matches);
+            run(cli, &matches).unwrap_or_else(|failure| tell(&command, &failure))
+        }
+        Err(error) => refusal::refuse(error),
+    };
     stderr::flush();
     ExitCode::from(end as u8)
 }
 
-/// Ends the process with what is wrong with its arguments; or with the help that they ask for.
-fn refuse(error: clap::Error) -> ! {
-    let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
-    refusal::explain(error, &words, Cli::command()).exit()
+/// Tells why a command failed, in the form in which it prints, and how it ends with that.
+fn tell(command: &str, failure: &Failure) -> Exit {
+    if failure.message.is_empty() {
+        return failure.exit;
+    }
+    let exit = match command {
+        // WHY: to whoever runs it as a check, 2 is the broker's fault.
+        cluster::CHECK => Exit::Unreachable,
+        _ => failure.exit,
+    };
+    if !failure.is_said() {
+        print_error(&failure.in_words());
+    }
+    // A reader of stdout that has gone changes nothing about the failure.
+    drop(match form() {
+        Form::Json | Form::Yaml => print_failure(command, failure),
+        _ if command == cluster::CHECK => print(format!("UNKNOWN: {}\n", failure.in_words())),
+        _ => Ok(()),
+    });
+    exit
 }
 
 fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
@@ -77,9 +96,9 @@ fn run_alone(cli: &Cli) -> Option<Result<Exit, Failure>> {
         Command::Log(args) if log::is_remote(args) => return None,
         Command::Log(args) => start_log(global).and_then(|()| log::run(&Context::new(global.clone()), args)),
         Command::Context(args) => contexts::run(global, args),
-        Command::Completions(args) => completions::run(args),
-        Command::Man(args) => man::run(args),
-        Command::Cheat(args) => cheat::run(args),
+        Command::Completions(args) => completions::run(global, args),
+        Command::Man(args) => man::run(global, args),
+        Command::Cheat(args) => cheat::run(global, args),
         Command::Help(args) => help::run(global, args),
         Command::Version(_) => version::run(global),
         _ => return None,

@@ -19,6 +19,7 @@ use super::run::{LogForm, log_to_stderr};
 use super::signals::{Signals, survive_file_size_limit};
 use super::stderr;
 use crate::api::listener::{Serving, serve};
+use crate::base::ErrorKind;
 use crate::broker::Broker;
 use crate::broker::data_dir::DataDirError;
 use crate::broker::start::StartError;
@@ -75,7 +76,7 @@ pub struct ServeArgs {
 /// Runs `weir serve` until a signal stops it.
 pub fn run(global: &Global, args: &ServeArgs) -> Result<Exit, Failure> {
     let settings = match settings(global, args) {
-        Err(failure) if args.check => return Err(Failure { exit: Exit::Usage, ..failure }),
+        Err(failure) if args.check => return Err(Failure::new(Exit::Usage, failure.message)),
         settings => settings?,
     };
     if args.print_config {
@@ -105,13 +106,13 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
     let mut signals = Signals::caught();
     if let Err(failure) = announce(global, args, &running, ready_in) {
         // A broker whose greeting nobody reads serves all the same.
-        print_error(&failure.message);
+        print_error(&failure.in_words());
     }
     let end = tokio::select! {
-        () = signals.next() => Exit::Done,
+        () = signals.next() => Ok(Exit::Done),
         reason = running.failed() => {
             print_error(&reason);
-            Exit::Failed
+            Err(Failure::said(Exit::Failed, Some(ErrorKind::StorageError), reason))
         }
     };
     let partitions: i32 = running.broker.image().topics().map(|topic| topic.partition_count()).sum();
@@ -132,13 +133,12 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
             ),
         ),
         Stopped::NotFlushed => {
-            print_error(&format!(
+            return Err(Failure::failed(format!(
                 "stopped in {took:.2} s, not cleanly: the log says why; the next start recovers as after a crash"
-            ));
-            return Ok(Exit::Failed);
+            )));
         }
     }
-    Ok(end)
+    end
 }
 
 fn announce(global: &Global, args: &ServeArgs, running: &Running, ready_in: Duration) -> Result<(), Failure> {
@@ -194,9 +194,8 @@ fn settings(global: &Global, args: &ServeArgs) -> Result<BrokerSettings, Failure
 }
 
 fn read_config(path: &PathBuf) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure {
-        exit: Exit::Config,
-        message: format!("can't read the config file {}: {error}", path.display()),
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(Exit::Config, format!("can't read the config file {}: {error}", path.display()))
     })
 }
 
@@ -218,7 +217,7 @@ fn flags(global: &Global, args: &ServeArgs) -> Vec<(String, String)> {
 fn refused(errors: &[LoadError]) -> Failure {
     let only_flags = errors.iter().all(|error| error.place == Place::Flag);
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    Failure { exit: if only_flags { Exit::Usage } else { Exit::Config }, message: lines.join("\n  ") }
+    Failure::new(if only_flags { Exit::Usage } else { Exit::Config }, lines.join("\n  "))
 }
 
 fn start_log(global: &Global, settings: &BrokerSettings) -> Result<(), Failure> {
@@ -339,7 +338,7 @@ fn cannot_start(error: &StartError) -> Failure {
         }
     };
     let advice = error.disk_error().map_or(String::new(), |error| format!("; {}", error.advice()));
-    Failure { exit, message: format!("can't start: {error}{advice}") }
+    Failure::new(exit, format!("can't start: {error}{advice}"))
 }
 
 #[cfg(test)]

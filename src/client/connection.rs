@@ -11,7 +11,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 use tower::service_fn;
 
-use super::dial::dial;
+use super::dial::{Patience, dial};
 use super::fault::error_with_facts;
 use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::base::{Error, ErrorKind};
@@ -74,13 +74,13 @@ macro_rules! stubs {
 }
 
 impl Connection {
-    /// Prepares a channel to `weir://host:port`, `http://host:port` or `host:port`; nothing is sent yet. Needs a tokio
-    /// runtime around it.
+    /// Prepares a channel to `weir://host:port`, `http://host:port` or `host:port`, or to the first of several that takes it,
+    /// with commas between them; nothing is sent yet. Needs a tokio runtime around it.
     ///
-    /// Errors: INVALID_REQUEST when the address can't be read.
+    /// Errors: INVALID_REQUEST when an address can't be read.
     pub(super) fn new(address: &str, timeouts: Timeouts, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let authority = authority_of(address)?;
-        let endpoint = Endpoint::from_shared(format!("http://{authority}"))
+        let brokers: Arc<[String]> = read_addresses(address)?.into();
+        let endpoint = Endpoint::from_shared(format!("http://{}", brokers[0]))
             .map_err(|error| invalid_address(address).caused_by(error))?
             .connect_timeout(timeouts.connect)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -88,8 +88,11 @@ impl Connection {
             .max_frame_size(FRAME_BYTES_MAX)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+        let address = brokers.join(",").into();
+        let patience = Patience { each: timeouts.connect / brokers.len() as u32, clock: clock.clone() };
+        let dial = move |_| dial(brokers.clone(), patience.clone());
         let channel = endpoint.connect_with_connector_lazy(service_fn(dial));
-        Ok(Self { channel, address: authority.into(), timeouts, clock })
+        Ok(Self { channel, address, timeouts, clock })
     }
 
     /// Host and port of the broker.
@@ -179,6 +182,20 @@ impl<T> Stream for Incoming<T> {
     }
 }
 
+/// Host and port of each address in a list with commas: at least one.
+///
+/// Errors: INVALID_REQUEST, with the address that can't be read.
+pub(crate) fn read_addresses(list: &str) -> Result<Vec<String>, Error> {
+    let read = |address: &str| {
+        let authority = authority_of(address)?;
+        match authority.parse::<http::uri::Authority>() {
+            Ok(_) => Ok(authority),
+            Err(error) => Err(invalid_address(address).caused_by(error)),
+        }
+    };
+    list.split(',').map(|address| read(address.trim())).collect()
+}
+
 /// Host and port of an address.
 fn authority_of(address: &str) -> Result<String, Error> {
     let rest = address.strip_prefix("weir://").or_else(|| address.strip_prefix("http://")).unwrap_or(address);
@@ -266,6 +283,15 @@ mod tests {
             ("[::1]:9", "[::1]:9"),
         ] {
             assert_eq!(authority_of(address).expect(address), authority);
+        }
+    }
+
+    #[test]
+    fn several_addresses_have_commas_between_them() {
+        assert_eq!(read_addresses("a, weir://b:1").expect("both"), ["a:7070", "b:1"]);
+        for list in ["a,", ",a", "a,b:0", "a\x1b"] {
+            let error = read_addresses(list).expect_err(list);
+            assert_eq!(error.kind, ErrorKind::InvalidRequest);
         }
     }
 

@@ -48,6 +48,7 @@ mod types;
 
 pub use crate::record::Codec;
 pub use admin::{Admin, CreateTopic, DeleteTopic, ListTopics, TrimTopic, UpdateTopic};
+pub(crate) use connection::read_addresses;
 pub use consumer::{Consumer, ConsumerBuilder, Event};
 pub use handle::{Client, ClientBuilder};
 pub use producer::{CloseReport, Delivery, Producer, ProducerBuilder, Record, RecordMetadata};

@@ -7,13 +7,14 @@ use std::time::Duration;
 use clap::CommandFactory;
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
+use serde_json::{Map, json};
 
 use super::args::{CompletionsArgs, Shell};
 use crate::cli::args::Cli;
 use crate::cli::contexts;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::{Global, duration};
-use crate::cli::output::print;
+use crate::cli::output::{print_document, print_raw};
 use crate::cli::run::runtime;
 use crate::client::Client;
 
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(150);
 const PATIENCE_VARIABLE: &str = "WEIR_COMPLETION_TIMEOUT";
 
 /// Prints the script that makes a shell ask this program.
-pub(in crate::cli) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
+pub(in crate::cli) fn run(global: &Global, args: &CompletionsArgs) -> Result<Exit, Failure> {
     let name = match args.shell {
         Shell::Bash => "bash",
         Shell::Zsh => "zsh",
@@ -33,7 +34,15 @@ pub(in crate::cli) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
         Shell::Powershell => "powershell",
         Shell::Elvish => "elvish",
     };
-    print(script(name).map_err(|error| Failure::failed(format!("the script can't be made: {error}")))?)?;
+    let script =
+        script(name).map_err(|error| Failure::failed(format!("the script can't be made: {error}")))?;
+    if global.json {
+        let script = String::from_utf8_lossy(&script);
+        let fields = [("shell".to_owned(), json!(name)), ("script".to_owned(), json!(script))];
+        print_document("completions", Map::from_iter(fields))?;
+    } else {
+        print_raw(script)?;
+    }
     Ok(Exit::Done)
 }
 

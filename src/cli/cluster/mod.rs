@@ -8,6 +8,6 @@ mod run;
 mod status;
 
 pub use args::ClusterArgs;
-pub(super) use health::Health;
+pub(super) use health::{CHECK, Health};
 pub use run::run;
 pub(super) use status::print_uptime;

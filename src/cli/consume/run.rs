@@ -12,12 +12,12 @@ use super::goal::{Goal, Step};
 use super::plan::{Plan, Planned, plan, span};
 use crate::base::size::{parse_bytes, print_bytes};
 use crate::base::time::{as_ms, print_ms};
-use crate::base::{Error, Offset};
+use crate::base::{Error, ErrorKind, Offset};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::format::{Format, Target, unescape};
 use crate::cli::json;
-use crate::cli::output::{self, count, is_stdout_gone, print, print_error, thousands};
+use crate::cli::output::{self, count, is_stdout_gone, print_error, print_raw, thousands};
 use crate::cli::progress::{Progress, with_progress};
 use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
 
@@ -51,12 +51,13 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
         records: 0,
         value_bytes: 0,
         exit: Exit::Done,
+        first_error: None,
         target: Target::stdout(),
         progress: Progress::new(begun, context.global.quiet || std::io::stdout().is_terminal()),
     };
     errors.iter().for_each(|error| reading.report(error));
     if partitions.is_empty() {
-        return Ok(reading.exit);
+        return reading.end();
     }
     let mut events = events(context, &client, &partitions).await?;
     let ended = reading.read_all(&mut events).await;
@@ -68,7 +69,7 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
         client.admin().cluster().await?;
     }
     reading.say_end(ended, context.monotonic().saturating_sub(begun));
-    Ok(reading.exit)
+    reading.end()
 }
 
 /// Why the reading is over.
@@ -170,6 +171,7 @@ struct Reading<'a> {
     records: u64,
     value_bytes: u64,
     exit: Exit,
+    first_error: Option<(ErrorKind, String)>,
     target: Target,
     progress: Progress,
 }
@@ -210,12 +212,12 @@ impl Reading<'_> {
             idle.unwrap_or_default().saturating_sub(context.monotonic().saturating_sub(self.last_at));
         tokio::select! {
             event = events.next() => Ok(as_next(event)),
-            () = self.reader_gone() => Err(Failure { exit: Exit::Done, message: String::new() }),
+            () = self.reader_gone() => Err(Failure::enough()),
             () = context.sleep(idle_left), if idle.is_some() => Ok(Next::Idle),
-            () = context.sleep(timeout), if self.args.exit => Err(Failure {
-                exit: Exit::Unreachable,
-                message: format!("nothing came for {}; check that the broker runs   [TIMED_OUT]", print_ms(as_ms(timeout))),
-            }),
+            () = context.sleep(timeout), if self.args.exit => {
+                let message = format!("nothing came for {}; check that the broker runs", print_ms(as_ms(timeout)));
+                Err(Error::new(ErrorKind::TimedOut, message).into())
+            }
         }
     }
 
@@ -288,16 +290,25 @@ impl Reading<'_> {
     fn report(&mut self, error: &Error) {
         self.progress.clear();
         self.exit = self.exit.and(Exit::of(error.kind));
+        self.first_error.get_or_insert_with(|| (error.kind, error.message.clone()));
         let damaged: Option<(Offset, Offset)> = range_of(error);
         let next = damaged.map_or_else(String::new, |(_, end)| format!("   to go on behind it: -o {end}"));
         print_error(&format!("{}{next}", in_words(error)));
+    }
+
+    /// How it ends: with the first of the errors that were said, if there was one.
+    fn end(self) -> Result<Exit, Failure> {
+        match self.first_error {
+            None => Ok(self.exit),
+            Some((kind, first)) => Err(Failure::said(self.exit, Some(kind), first)),
+        }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
         if self.out.is_empty() {
             return Ok(());
         }
-        let printed = print(&self.out);
+        let printed = print_raw(&self.out);
         self.out.clear();
         printed
     }
@@ -333,5 +344,5 @@ impl Reading<'_> {
 /// First and end offset of a damaged range, when the broker tells them.
 fn range_of(error: &Error) -> Option<(Offset, Offset)> {
     let number = |name| error.metadata.get(name)?.parse().ok();
-    Some((number("first")?, number("end")?)).filter(|_| error.kind == crate::base::ErrorKind::DamagedRange)
+    Some((number("first")?, number("end")?)).filter(|_| error.kind == ErrorKind::DamagedRange)
 }

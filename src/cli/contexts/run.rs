@@ -1,13 +1,16 @@
 //! Runs `weir context`, and finds the broker that a command talks to.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use super::args::{AddArgs, ContextArgs, ContextCommand, RemoveArgs, ShowArgs};
 use super::store::{self, Contexts, Saved};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::Global;
-use crate::cli::output::{Column, Form, Table, form, print, print_document, print_error};
+use crate::cli::output::{Column, Form, Table, form, print, print_document, print_error, print_warning};
 use crate::cli::stderr;
+use crate::client::read_addresses;
 
 /// Where a broker is looked for when nobody says where.
 const DEFAULT_BOOTSTRAP: &str = "127.0.0.1:7070";
@@ -41,46 +44,97 @@ pub fn run(global: &Global, args: &ContextArgs) -> Result<Exit, Failure> {
     let mut contexts = store::read(&path).map_err(Failure::failed)?;
     match &args.command {
         ContextCommand::List(_) => return list(global, &contexts),
-        ContextCommand::Show(args) => return show(global, &contexts, args),
-        ContextCommand::Add(args) => print(add(global, &mut contexts, args))?,
-        ContextCommand::Use(args) => switch(&mut contexts, &args.name)?,
+        ContextCommand::Show(args) => return show(&contexts, args),
+        ContextCommand::Remove(args) => return remove(global, &path, &mut contexts, args),
+        ContextCommand::Add(args) => {
+            let done = add(global, &mut contexts, args)?;
+            store::write(&path, &contexts).map_err(Failure::failed)?;
+            tell(global, &contexts, ("context add", done), &args.name)?;
+        }
+        ContextCommand::Use(args) => switch(global, &path, &mut contexts, ("context use", &args.name))?,
         ContextCommand::Back(_) => {
             let before = contexts.previous.clone();
             let before = before.ok_or_else(|| {
                 Failure::failed("no context was used before; `weir context use NAME` chooses one")
             })?;
-            switch(&mut contexts, &before)?;
+            switch(global, &path, &mut contexts, ("context -", &before))?;
         }
-        ContextCommand::Remove(args) => return remove(&path, &mut contexts, args),
     }
-    store::write(&path, &contexts).map_err(Failure::failed)?;
     Ok(Exit::Done)
 }
 
-fn add(global: &Global, contexts: &mut Contexts, args: &AddArgs) -> String {
-    let bootstrap = match global.bootstrap.as_str() {
-        "" => DEFAULT_BOOTSTRAP.to_owned(),
-        given => given.to_owned(),
-    };
-    let line = format!("{}: {bootstrap}", args.name);
+/// Adds a context or gives it another broker; tells which of both.
+fn add(global: &Global, contexts: &mut Contexts, args: &AddArgs) -> Result<&'static str, Failure> {
+    store::check_name(&args.name).map_err(Failure::usage)?;
+    let given = if global.bootstrap.is_empty() { DEFAULT_BOOTSTRAP } else { &global.bootstrap };
+    let bootstrap =
+        read_addresses(given).map_err(|error| Failure::usage(format!("-b: {}", error.message)))?;
+    let bootstrap = bootstrap.join(",");
     let before = contexts.contexts.insert(args.name.clone(), Saved { bootstrap });
-    let verb = if before.is_some() { "changed" } else { "added" };
     if contexts.current.is_none() {
         contexts.current = Some(args.name.clone());
-        return format!("{verb} {line}, in use\n");
     }
-    format!("{verb} {line}\n")
+    Ok(if before.is_some() { "changed" } else { "added" })
 }
 
-fn switch(contexts: &mut Contexts, name: &str) -> Result<(), Failure> {
+fn switch(
+    global: &Global,
+    path: &Path,
+    contexts: &mut Contexts,
+    (command, name): (&str, &str),
+) -> Result<(), Failure> {
     contexts.switch(name).map_err(Failure::failed)?;
-    print(format!("in use: {name}, {}\n", contexts.contexts[name].bootstrap))
+    store::write(path, contexts).map_err(Failure::failed)?;
+    tell(global, contexts, (command, "in use"), name)?;
+    // Whoever has just chosen a broker and talks to another one is in for a surprise.
+    for variable in ["WEIR_BOOTSTRAP", "WEIR_CONTEXT"] {
+        let value = std::env::var(variable).unwrap_or_default();
+        if !value.is_empty() && value != name && value != contexts.contexts[name].bootstrap {
+            print_warning(&format!("{variable}={value} is set and wins over the context in use; unset it"));
+        }
+    }
+    Ok(())
 }
 
-fn remove(path: &std::path::Path, contexts: &mut Contexts, args: &RemoveArgs) -> Result<Exit, Failure> {
+/// What was done to a context, and what it is now.
+fn tell(
+    global: &Global,
+    contexts: &Contexts,
+    (command, done): (&str, &str),
+    name: &str,
+) -> Result<(), Failure> {
+    let saved = &contexts.contexts[name];
+    let is_current = contexts.current.as_deref() == Some(name);
+    if global.json {
+        let mut fields = fields(contexts, name, saved);
+        fields.insert("done".to_owned(), json!(done));
+        return print_document(command, fields);
+    }
+    print(match form() {
+        Form::Name => format!("{name}\n"),
+        _ if done == "in use" => format!("in use: {name}, {}\n", saved.bootstrap),
+        _ if is_current => format!("{done} {name}: {}, in use\n", saved.bootstrap),
+        _ => format!("{done} {name}: {}\n", saved.bootstrap),
+    })
+}
+
+fn remove(global: &Global, path: &Path, contexts: &mut Contexts, args: &RemoveArgs) -> Result<Exit, Failure> {
+    let removed: Vec<(&String, Result<(), String>)> =
+        args.names.iter().map(|name| (name, contexts.remove(name))).collect();
+    store::write(path, contexts).map_err(Failure::failed)?;
+    if global.json {
+        let show = |(name, result): &(&String, Result<(), String>)| match result {
+            Ok(()) => json!({ "name": name, "done": "removed" }),
+            Err(error) => json!({ "name": name, "error": { "reason": "FAILED", "message": error } }),
+        };
+        let results: Vec<Value> = removed.iter().map(show).collect();
+        print_document("context remove", Map::from_iter([("results".to_owned(), json!(results))]))?;
+    }
     let mut end = Exit::Done;
-    for name in &args.names {
-        match contexts.remove(name) {
+    for (name, result) in removed {
+        match result {
+            Ok(()) if global.json => {}
+            Ok(()) if form() == Form::Name => print(format!("{name}\n"))?,
             Ok(()) => print(format!("removed {name}\n"))?,
             Err(error) => {
                 print_error(&error);
@@ -88,7 +142,6 @@ fn remove(path: &std::path::Path, contexts: &mut Contexts, args: &RemoveArgs) ->
             }
         }
     }
-    store::write(path, contexts).map_err(Failure::failed)?;
     Ok(end)
 }
 
@@ -123,19 +176,18 @@ fn list(global: &Global, contexts: &Contexts) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(global: &Global, contexts: &Contexts, args: &ShowArgs) -> Result<Exit, Failure> {
+fn show(contexts: &Contexts, args: &ShowArgs) -> Result<Exit, Failure> {
     let name = args.name.as_ref().or(contexts.current.as_ref()).ok_or_else(|| {
         Failure::failed(format!(
             "no context is in use: commands talk to {DEFAULT_BOOTSTRAP}; `weir context add NAME` makes one"
         ))
     })?;
     let saved = contexts.get(name).map_err(Failure::failed)?;
-    if global.json {
-        print_document("context show", fields(contexts, name, saved))?;
-    } else if form() == Form::Name {
-        print(format!("{name}\n"))?;
-    } else {
-        print(format!("{name}  {}\n", saved.bootstrap))?;
+    match form() {
+        Form::Json | Form::Yaml => print_document("context show", fields(contexts, name, saved))?,
+        Form::Name => print(format!("{name}\n"))?,
+        Form::Plain => print(format!("{name}\t{}\n", saved.bootstrap))?,
+        Form::Table | Form::Wide => print(format!("{name}  {}\n", saved.bootstrap))?,
     }
     Ok(Exit::Done)
 }

@@ -64,6 +64,21 @@ impl Contexts {
     }
 }
 
+/// Longest name of a context, in letters.
+const NAME_LETTERS_MAX: usize = 64;
+
+/// Whether a context may have this name. Errors: what a name is made of.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let is_good = name.chars().all(fits) && (1..=NAME_LETTERS_MAX).contains(&name.len());
+    match is_good && name != "-" {
+        true => Ok(()),
+        false => Err(format!(
+            "'{name}' is no name for a context: use 1 to {NAME_LETTERS_MAX} of the characters a-z A-Z 0-9 . _ -"
+        )),
+    }
+}
+
 /// Where the file is: below `$XDG_CONFIG_HOME`, else `~/.config`. Errors: neither is known.
 pub(super) fn path() -> Result<PathBuf, String> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -115,6 +130,16 @@ mod tests {
             contexts.contexts.insert(name.to_owned(), Saved { bootstrap: format!("{name}:7070") });
         }
         contexts
+    }
+
+    #[test]
+    fn names_hold_what_can_be_typed_and_shown() {
+        for name in ["prod", "a.b-c_1", &"x".repeat(64)] {
+            assert_eq!(check_name(name), Ok(()));
+        }
+        for name in ["", "-", "a b", "\x1b[2J", "ü", &"x".repeat(65)] {
+            assert!(check_name(name).expect_err(name).contains("1 to 64"), "{name}");
+        }
     }
 
     #[test]

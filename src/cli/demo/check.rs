@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
+use serde_json::{Map, Value, json};
 
 use crate::cli::output::thousands;
 use crate::client::{ConsumerRecord, Record};
@@ -110,6 +111,21 @@ impl Verdict {
     /// Whether everything is as it should be.
     pub(super) fn passed(&self) -> bool {
         self.sent > 0 && self.lost + self.twice + self.out_of_order + self.changed == 0
+    }
+}
+
+impl Verdict {
+    /// The fields of a document.
+    pub(super) fn fields(&self) -> Map<String, Value> {
+        let counts = [
+            ("records", self.sent),
+            ("lost", self.lost),
+            ("twice", self.twice),
+            ("out_of_order", self.out_of_order),
+            ("changed", self.changed),
+        ];
+        let counts = counts.map(|(name, count)| (name.to_owned(), json!(count)));
+        counts.into_iter().chain([("passed".to_owned(), json!(self.passed()))]).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use super::live::Live;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::sample::{SampleKind, SampleRecord, events};
+use crate::cli::signals::Signals;
 use crate::client::{Client, Consumer, Delivery, Producer, Record, Start};
 
 /// Topics of the demo with their partitions: two with keys, one without.
@@ -33,10 +34,15 @@ pub(super) async fn create_topics(client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends every sample record and reads it back.
+/// Sends every sample record and reads it back; `None` when a signal came before the end.
 ///
 /// Errors: the broker refuses a record, or can't be reached.
-pub(super) async fn run(context: &Context, args: &DemoArgs, client: &Client) -> Result<Verdict, Failure> {
+pub(super) async fn run(
+    context: &Context,
+    args: &DemoArgs,
+    client: &Client,
+    signals: &mut Signals,
+) -> Result<Option<Verdict>, Failure> {
     let names = TOPICS.map(|(kind, partitions)| (kind.name(), partitions));
     let topics = names.map(|(name, _)| name);
     let mut flow = Flow {
@@ -47,11 +53,16 @@ pub(super) async fn run(context: &Context, args: &DemoArgs, client: &Client) -> 
         live: Live::new(&names, context.monotonic()),
         running: FuturesUnordered::new(),
     };
-    flow.send_all(samples(args.seed), RATE * args.speed).await?;
-    flow.read_rest().await?;
-    flow.live.show(context.monotonic())?;
-    flow.producer.close().await;
-    Ok(flow.check.verdict())
+    let is_over = tokio::select! {
+        worked = flow.work(args) => worked.map(|()| true),
+        () = signals.next() => Ok(false),
+    };
+    // What is under way is written, or known not to be, before the broker goes: nobody is warned of records in doubt.
+    tokio::select! {
+        _ = flow.producer.close() => {}
+        () = signals.next() => {}
+    }
+    Ok(is_over?.then(|| flow.check.verdict()))
 }
 
 /// Records of all topics in the order of their timestamps. They are sent with the time at which they are sent.
@@ -84,6 +95,12 @@ struct Flow<'a> {
 }
 
 impl Flow<'_> {
+    async fn work(&mut self, args: &DemoArgs) -> Result<(), Failure> {
+        self.send_all(samples(args.seed), RATE * args.speed).await?;
+        self.read_rest().await?;
+        self.live.show(self.context.monotonic())
+    }
+
     async fn send_all(&mut self, records: Vec<Record>, rate: f64) -> Result<(), Failure> {
         let begun = self.context.monotonic();
         for (number, record) in records.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::cli::exit::Failure;
-use crate::cli::output::{Column, Table, count, print, thousands};
+use crate::cli::output::{Column, Form, Table, count, form, print_raw, thousands};
 use crate::client::ConsumerRecord;
 
 /// Time between two drawings on a terminal.
@@ -36,6 +36,8 @@ pub(super) struct Live {
     begun: Duration,
     shown_at: Option<Duration>,
     on_terminal: bool,
+    /// Nothing is drawn: a document at the end tells it all.
+    is_silent: bool,
     lines_up: usize,
 }
 
@@ -51,6 +53,7 @@ impl Live {
             begun: now,
             shown_at: None,
             on_terminal: io::stdout().is_terminal(),
+            is_silent: matches!(form(), Form::Json | Form::Yaml),
             lines_up: 0,
         }
     }
@@ -86,7 +89,7 @@ impl Live {
         for row in self.rows.values_mut() {
             row.read_before = row.read;
         }
-        print(text)
+        if self.is_silent { Ok(()) } else { print_raw(text) }
     }
 
     fn line(&self, elapsed: Duration) -> String {

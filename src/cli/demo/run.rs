@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::{Map, Value, json};
+
 use super::args::DemoArgs;
 use super::check::Verdict;
 use super::flow;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::machine::this_machine;
-use crate::cli::output::print;
+use crate::cli::output::{print, print_document};
 use crate::cli::serve::{Running, Stopped};
 use crate::cli::signals::Signals;
 use crate::config::{
@@ -28,13 +30,15 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::caught();
     let address = running.address().to_string();
     let ready_in = context.monotonic().saturating_sub(begun).as_millis();
-    print(format!(
-        "broker on {address}, data in {} (removed at the end), ready in {ready_in} ms\n",
-        folder.0.display()
-    ))?;
+    say(
+        context,
+        format!(
+            "broker on {address}, data in {} (removed at the end), ready in {ready_in} ms\n",
+            folder.0.display()
+        ),
+    )?;
     let end = tokio::select! {
-        end = show(context, args, &address) => end,
-        () = signals.next() => Ok(Exit::Done),
+        end = show(context, args, &address, &mut signals) => end,
         reason = running.failed() => Err(Failure::failed(reason)),
     };
     // WHY: requests of the demo's own client are gone by now, so the stop has nothing to wait for.
@@ -43,23 +47,44 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
         () = signals.next() => return Ok(Exit::Interrupted),
     };
     let end = end?;
-    print(if stopped == Stopped::Cleanly { "stopped cleanly\n" } else { "stopped\n" })?;
+    say(context, if stopped == Stopped::Cleanly { "stopped cleanly\n" } else { "stopped\n" })?;
     Ok(end)
 }
 
-async fn show(context: &Context, args: &DemoArgs, address: &str) -> Result<Exit, Failure> {
+/// Records and check; then, unless it is to end here, until a signal.
+async fn show(
+    context: &Context,
+    args: &DemoArgs,
+    address: &str,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
     let context = context.with(|global| global.bootstrap = address.to_owned());
     let client = context.client().await?;
     flow::create_topics(&client).await?;
     let topics = flow::TOPICS.map(|(kind, partitions)| format!("{} ({partitions} partitions)", kind.name()));
-    print(format!("sending sample records to {}, and reading them back\n", topics.join(", ")))?;
-    let verdict = flow::run(&context, args, &client).await?;
-    print(format!("{verdict}\n"))?;
+    say(&context, format!("sending sample records to {}, and reading them back\n", topics.join(", ")))?;
+    let Some(verdict) = flow::run(&context, args, &client, signals).await? else { return Ok(Exit::Done) };
+    match context.global.json {
+        true => print_document("demo", fields(address, verdict))?,
+        false => print(format!("{verdict}\n"))?,
+    }
     if args.once {
         return Ok(exit_of(verdict));
     }
-    print(next_steps(address))?;
-    std::future::pending().await
+    say(&context, next_steps(address))?;
+    signals.next().await;
+    Ok(Exit::Done)
+}
+
+/// Prints a line for people.
+fn say(context: &Context, line: impl AsRef<str>) -> Result<(), Failure> {
+    if context.global.json { Ok(()) } else { print(line) }
+}
+
+fn fields(address: &str, verdict: Verdict) -> Map<String, Value> {
+    let mut fields = verdict.fields();
+    fields.insert("address".to_owned(), json!(address));
+    fields
 }
 
 fn exit_of(verdict: Verdict) -> Exit {

@@ -12,7 +12,7 @@ use super::args::InspectArgs;
 use super::path::{Place, failed, log_files};
 use crate::base::limits::DECOMPRESSED_BYTES_MAX;
 use crate::base::size::print_bytes;
-use crate::base::{BytePosition, Offset};
+use crate::base::{BytePosition, ErrorKind, Offset};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::{Format, Target};
@@ -38,7 +38,8 @@ struct Printer<'a> {
     format: Format,
     target: Target,
     out: BufWriter<io::StdoutLock<'static>>,
-    damage: usize,
+    /// The first damage that was told.
+    damage: Option<String>,
 }
 
 /// Prints the batches or records of log files.
@@ -46,7 +47,7 @@ pub(super) fn run(context: &Context, disk: &Arc<dyn Disk>, args: &InspectArgs) -
     let format = Format::parse(RECORD_FORMAT).expect("it is a format");
     let out = BufWriter::new(io::stdout().lock());
     let mut printer =
-        Printer { args, json: context.global.json, format, target: Target::stdout(), out, damage: 0 };
+        Printer { args, json: context.global.json, format, target: Target::stdout(), out, damage: None };
     for path in &args.paths {
         match Place::find(disk, path)? {
             Place::Segment { folder, base_offset } => printer.segment(disk, &folder, base_offset)?,
@@ -60,7 +61,10 @@ pub(super) fn run(context: &Context, disk: &Arc<dyn Disk>, args: &InspectArgs) -
         }
     }
     printer.out.flush().map_err(|error| Failure::stdout(&error))?;
-    Ok(if printer.damage > 0 { Exit::Failed } else { Exit::Done })
+    match printer.damage {
+        None => Ok(Exit::Done),
+        Some(first) => Err(Failure::said(Exit::Failed, Some(ErrorKind::DamagedRange), first)),
+    }
 }
 
 impl Printer<'_> {
@@ -106,11 +110,12 @@ impl Printer<'_> {
             }
             Step::Batch { header, position, .. } => self.write(&batch_line(&header, position)),
             Step::Damage { span, what } => {
-                self.damage += 1;
                 self.out.flush().map_err(|error| Failure::stdout(&error))?;
                 let (shown, from, to) =
                     (path.display(), thousands(span.start as i64), thousands(span.end as i64 - 1));
-                print_error(&format!("{shown}: no batch in bytes {from} to {to}: {what}"));
+                let told = format!("{shown}: no batch in bytes {from} to {to}: {what}");
+                print_error(&told);
+                self.damage.get_or_insert(told);
                 Ok(())
             }
         }

@@ -8,7 +8,7 @@ use super::args::SegmentsArgs;
 use crate::base::{Error, Offset, Timestamp};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
-use crate::cli::output::{Cell, Column, Table, count, print, print_document, print_error};
+use crate::cli::output::{Cell, Column, Table, count, error_json, print, print_document, print_error};
 use crate::cli::progress::with_progress;
 use crate::client::{PartitionSegments, Segment, SegmentState};
 
@@ -122,13 +122,12 @@ fn partition_json(partition: &PartitionSegments) -> Value {
             "file": file(segment),
         })
     };
-    let error = |error: &Error| json!({ "reason": error.kind.row().reason, "message": error.message });
     json!({
         "partition": partition.partition,
         "log_start_offset": partition.log_start_offset,
         "flushed_offset": partition.flushed_offset,
         "segments": partition.segments.iter().map(segment).collect::<Vec<_>>(),
-        "error": partition.error.as_ref().map(error),
+        "error": partition.error.as_ref().map(error_json),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::base::Error;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::format::{Format, Target, write_bytes};
-use crate::cli::output::{print, print_error};
+use crate::cli::output::{print_error, print_raw};
 use crate::cli::progress::Progress;
 use crate::client::{ConsumerRecord, Delivery, Record, RecordMetadata, TimestampType};
 
@@ -178,7 +178,7 @@ impl<'a> Flights<'a> {
             _ => return,
         }
         self.progress.clear();
-        if let Err(failure) = print(out) {
+        if let Err(failure) = print_raw(out) {
             // WHY it goes on: what is printed is a courtesy, the records are not.
             self.echo = Echo::Unread;
             self.unprinted = Some(failure).filter(|failure| failure.exit != Exit::Done);

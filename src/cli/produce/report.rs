@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::size::print_bytes;
 use crate::base::{Error, ErrorKind};
-use crate::cli::exit::{Exit, reason};
+use crate::cli::exit::{Exit, Failure, reason};
 use crate::cli::latency::Latencies;
 use crate::cli::output::{count, thousands};
 
@@ -20,6 +20,7 @@ pub(super) struct Tally {
     latencies: Latencies,
     exit: Exit,
     hopeless: Option<String>,
+    first: Option<(ErrorKind, String)>,
     shown: u64,
     last_shown: String,
 }
@@ -33,6 +34,7 @@ impl Tally {
             latencies: Latencies::default(),
             exit: Exit::Done,
             hopeless: None,
+            first: None,
             shown: 0,
             last_shown: String::new(),
         }
@@ -49,6 +51,7 @@ impl Tally {
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         self.failed += 1;
         self.exit = self.exit.and(Exit::of_error(error));
+        self.first.get_or_insert_with(|| (error.kind, error.message.clone()));
         self.hopeless = self.hopeless.take().or_else(|| hopeless(error));
         if self.shown == ERRORS_SHOWN_MAX || self.last_shown == error.message {
             return false;
@@ -68,9 +71,11 @@ impl Tally {
         self.failed - self.shown
     }
 
-    /// How the command ends as far as records go.
-    pub(super) fn exit(&self) -> Exit {
-        self.exit
+    /// What the document of the failure says: how many records failed, and why the first one did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let (kind, first) = self.first.as_ref()?;
+        let failed = count(self.failed, "record");
+        Some(Failure::said(self.exit, Some(*kind), format!("{failed} failed; the first: {first}")))
     }
 
     /// The line at the end. Without acknowledgements (`acks=0`) there are no latencies to tell.
@@ -160,9 +165,9 @@ mod tests {
         let alike = (0..5).filter(|_| tally.failed(&Error::new(ErrorKind::TimedOut, "x"))).count();
         assert_eq!(alike, 1, "the same error once");
         let shown = (0..45).filter(|n| tally.failed(&Error::new(ErrorKind::TimedOut, n.to_string()))).count();
-        assert_eq!((shown, tally.failed, tally.hidden(), tally.exit()), (9, 50, 40, Exit::Unreachable));
+        assert_eq!((shown, tally.failed, tally.hidden(), tally.exit), (9, 50, 40, Exit::Unreachable));
         tally.failed(&Error::new(ErrorKind::DiskFull, "x"));
-        assert_eq!(tally.exit(), Exit::Failed);
+        assert_eq!(tally.exit, Exit::Failed);
     }
 
     #[test]
@@ -174,10 +179,10 @@ mod tests {
         tally.failed(&Error::new(ErrorKind::TimedOut, "x").caused_by(full));
         let words = tally.hopeless().expect("no room for others either");
         assert!(words.starts_with("the broker refuses records with DISK_FULL; free space"), "{words}");
-        assert_eq!(tally.exit(), Exit::Failed);
+        assert_eq!(tally.exit, Exit::Failed);
         let mut tally = Tally::new();
         tally.failed(&Error::new(ErrorKind::TimedOut, "x"));
         assert!(tally.hopeless().expect("away").contains("can't be reached"));
-        assert_eq!(tally.exit(), Exit::Unreachable);
+        assert_eq!(tally.exit, Exit::Unreachable);
     }
 }

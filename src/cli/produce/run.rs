@@ -240,15 +240,13 @@ impl Work<'_> {
             return Ok(Exit::Interrupted);
         }
         self.tell(&stopped);
-        let end = match stopped {
-            Stopped::Failed(_) if self.flights.tally.failed == 0 => Exit::Failed,
-            _ => self.flights.tally.exit(),
-        };
         self.producer.close().await;
-        match self.flights.unprinted {
-            Some(failure) if end == Exit::Done => Err(failure),
-            _ => Ok(end),
-        }
+        let failure = match (self.flights.tally.failure(), stopped) {
+            (Some(failure), _) => Some(failure),
+            (None, Stopped::Failed(reason)) => Some(Failure::said(Exit::Failed, None, reason)),
+            (None, _) => self.flights.unprinted,
+        };
+        failure.map_or(Ok(Exit::Done), Err)
     }
 
     async fn wait_a_little(&mut self) {

@@ -1,8 +1,13 @@
 //! A command line that makes no sense, told to whoever knows another tool: what its word is called here.
 
-use clap::Command;
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command, CommandFactory, Error};
+
+use super::tell;
+use crate::cli::args::Cli;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{Form, is_shown, set_form};
+use crate::cli::stderr;
 
 /// Commands of other tools, with the command below which they were looked for.
 const COMMANDS: &[(&str, &[&str], &str)] = &[
@@ -40,6 +45,14 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
         &["group", "groups", "lag"],
         "this version has no consumer groups; `weir consume -o` says where to begin",
     ),
+    (
+        "cluster",
+        &["info", "show", "describe", "list", "ls", "brokers", "nodes"],
+        "`weir cluster status` shows the brokers",
+    ),
+    ("cluster", &["check", "ping", "watch"], "`weir cluster health` checks, `--watch` goes on with it"),
+    ("topic", &["produce", "write", "put"], "`weir produce TOPIC` writes records"),
+    ("topic", &["consume", "read", "cat", "tail"], "`weir consume TOPIC` reads records"),
     ("topic", &["show", "get", "info"], "`weir topic describe NAME` shows one"),
     ("topic", &["add", "new", "make"], "`weir topic create NAME` makes one"),
     ("topic", &["remove", "drop"], "`weir topic delete NAME` deletes one"),
@@ -78,11 +91,83 @@ const FLAGS: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// The names of the command that was called and of those above it, such as `topic alter`; empty for `weir` itself.
+pub(super) fn path_of(matches: &ArgMatches) -> String {
+    let mut names = Vec::new();
+    let mut here = matches;
+    while let Some((name, below)) = here.subcommand() {
+        names.push(name);
+        here = below;
+    }
+    names.join(" ")
+}
+
+/// Tells what is wrong with the arguments of the process, or shows the help that they ask for; and how that ends it.
+pub(super) fn refuse(error: Error) -> Exit {
+    let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
+    if !error.use_stderr() {
+        // A reader that has gone wants no help.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    let mut root = Cli::command();
+    let path = command_of(&mut root, &words).1;
+    if let Some(form) = form_asked(&words) {
+        set_form(form);
+        let told = explain(error, &words, root).to_string();
+        return tell(&path, &Failure::usage(in_short(&told)));
+    }
+    if path == crate::cli::cluster::CHECK {
+        return tell(&path, &Failure::usage(in_short(&explain(error, &words, root).to_string())));
+    }
+    if error.kind() == ErrorKind::MissingSubcommand {
+        root.build();
+        let page = command_of(&mut root, &words).0.render_help();
+        stderr::say(page.to_string().trim_end());
+        return Exit::Usage;
+    }
+    let told = explain(error, &words, root);
+    let plain = told.to_string();
+    match plain.chars().all(|letter| letter == '\n' || is_shown(letter)) {
+        true => drop(told.print()),
+        false => stderr::say(crate::cli::output::shown(&plain).trim_end()),
+    }
+    Exit::Usage
+}
+
+/// What is wrong, without the word before it and the usage behind it.
+fn in_short(told: &str) -> String {
+    let message = told.strip_prefix("error: ").unwrap_or(told);
+    let message = message.split("\n\nUsage:").next().unwrap_or(message);
+    message.split("\n\nFor more information").next().unwrap_or(message).trim_end().to_owned()
+}
+
+/// The form of documents that a line asks for which can't be parsed.
+fn form_asked(words: &[String]) -> Option<Form> {
+    let words: Vec<&str> = words.iter().map(String::as_str).take_while(|word| *word != "--").collect();
+    let named = |word: &str| match word {
+        "json" => Some(Form::Json),
+        "yaml" => Some(Form::Yaml),
+        _ => None,
+    };
+    // Letters before J that take no value: a J behind another one belongs to that one's value.
+    let is_json = |word: &&&str| {
+        let before = word.strip_prefix('-').and_then(|letters| letters.split_once('J'));
+        **word == "--json"
+            || before.is_some_and(|(before, _)| before.chars().all(|letter| "qvyeZuT".contains(letter)))
+    };
+    if words.iter().any(|word| is_json(&word)) {
+        return Some(Form::Json);
+    }
+    let behind = words.windows(2).filter(|pair| pair[0] == "--output").find_map(|pair| named(pair[1]));
+    behind.or_else(|| words.iter().find_map(|word| named(word.strip_prefix("--output=")?)))
+}
+
 /// The same error; with the words of this tool where those of another one were used, and without the variables among the
 /// arguments that it shows. `words` are those of the command line, `root` is the tree.
 pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> Error {
     root.build();
-    let command = command_of(&mut root, words);
+    let command = command_of(&mut root, words).0;
     if error.kind() == ErrorKind::MissingRequiredArgument {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
     }
@@ -106,15 +191,17 @@ pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> 
     error
 }
 
-/// The command that the words reach.
-fn command_of<'a>(root: &'a mut Command, words: &[String]) -> &'a mut Command {
+/// The command that the words reach, and its path.
+fn command_of<'a>(root: &'a mut Command, words: &[String]) -> (&'a mut Command, String) {
     let mut found = root;
+    let mut path = Vec::new();
     for word in words {
         if found.find_subcommand(word).is_some() {
             found = found.find_subcommand_mut(word).expect("it was found");
+            path.push(found.get_name().to_owned());
         }
     }
-    found
+    (found, path.join(" "))
 }
 
 fn of_command(below: &str, word: &str) -> Option<&'static str> {
@@ -128,10 +215,9 @@ fn of_flag(word: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::Parser;
 
     use super::*;
-    use crate::cli::args::Cli;
 
     fn refused(line: &str) -> String {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
@@ -147,6 +233,9 @@ mod tests {
             ("weir cat orders", "tip: `weir consume TOPIC`"),
             ("weir group list", "no consumer groups"),
             ("weir topic show orders", "tip: `weir topic describe NAME`"),
+            ("weir topic produce orders x", "tip: `weir produce TOPIC`"),
+            ("weir topic consume orders", "tip: `weir consume TOPIC`"),
+            ("weir cluster info", "tip: `weir cluster status`"),
             ("weir topic --create --topic orders", "tip: `weir topic --help`"),
             ("weir consume -t orders", "tip: the topic stands alone"),
             ("weir consume -b x:1 orders -g g1", "no consumer groups"),
@@ -175,6 +264,20 @@ mod tests {
                 assert!(!is_wrong, "{line}");
             }
         }
+    }
+
+    #[test]
+    fn documents_are_known_to_be_asked_for_in_a_line_that_is_wrong() {
+        let asked = |line: &str| form_asked(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for line in ["topic lst -J", "topic -qJ lst", "--json x", "x --output json", "x --output=json"] {
+            assert_eq!(asked(line), Some(Form::Json), "{line}");
+        }
+        assert_eq!(asked("x --output yaml"), Some(Form::Yaml));
+        for line in ["topic lst", "produce t -- -J", "produce t -kJ", "x --output table", "-b-J"] {
+            assert_eq!(asked(line), None, "{line}");
+        }
+        let told = in_short(&refused("weir topic lst -J"));
+        assert!(told.starts_with("unrecognized subcommand 'lst'") && !told.contains("Usage"), "{told}");
     }
 
     #[test]

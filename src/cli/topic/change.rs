@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{AlterArgs, CreateArgs, DeleteArgs};
-use super::found::{find, report};
-use super::show::{config, error_json, records, size_bytes};
+use super::found::{find, name_of, report};
+use super::show::{config, records, size_bytes};
 use crate::base::size::print_bytes;
 use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Form, config_value, count, form, print, print_document, print_warning};
+use crate::cli::output::{Form, config_value, count, error_json, form, print, print_document, print_warning};
 use crate::client::{Admin, Topic, UpdatedTopic};
 
 /// One topic of a command that takes several: what was done, or why not.
@@ -143,7 +143,7 @@ pub(super) async fn delete(context: &Context, admin: &Admin, args: &DeleteArgs) 
         items.push(Item { name: topic.name.clone(), result });
     }
     for error in found.missing {
-        let name = error.metadata.get("topic").cloned().unwrap_or_default();
+        let name = name_of(&error);
         let result = if args.if_exists { Ok(error.message.clone()) } else { Err(error) };
         items.push(Item { name, result });
     }

@@ -1,8 +1,10 @@
 //! The topics that a command names, and the end of a command on several of them.
 
+use serde_json::{Value, json};
+
 use crate::base::{Error, ErrorKind};
 use crate::cli::exit::{Exit, Failure, in_words};
-use crate::cli::output::print_error;
+use crate::cli::output::{error_json, print_error};
 use crate::client::{Admin, Topic};
 
 /// Topics that were named, and those that were not found.
@@ -10,6 +12,19 @@ use crate::client::{Admin, Topic};
 pub(super) struct Found {
     pub(super) topics: Vec<Topic>,
     pub(super) missing: Vec<Error>,
+}
+
+impl Found {
+    /// The names that were not found, and why.
+    pub(super) fn errors_json(&self) -> Value {
+        let show = |error: &Error| json!({ "topic": name_of(error), "error": error_json(error) });
+        self.missing.iter().map(show).collect()
+    }
+}
+
+/// The topic, or the glob, that an error is about.
+pub(super) fn name_of(error: &Error) -> String {
+    error.metadata.get("topic").cloned().unwrap_or_default()
 }
 
 /// Looks up topics by name or glob.
@@ -22,7 +37,7 @@ pub(super) async fn find(admin: &Admin, names: &[String]) -> Result<Found, Failu
             let topics = admin.list_topics().matching(name).await?;
             if topics.is_empty() {
                 let message = format!("no topic matches '{name}'; `weir topic list` shows all");
-                found.missing.push(Error::new(ErrorKind::TopicNotFound, message));
+                found.missing.push(Error::new(ErrorKind::TopicNotFound, message).with("topic", name));
             }
             found.topics.extend(topics);
             continue;

@@ -8,7 +8,9 @@ use crate::base::Error;
 use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Cell, Column, Form, Table, config_value, count, form, print, print_document};
+use crate::cli::output::{
+    Cell, Column, Form, Table, config_value, count, error_json, form, print, print_document,
+};
 use crate::client::{Admin, Partition, Topic, TopicRate};
 
 /// Prints a line for each topic.
@@ -73,7 +75,8 @@ pub(super) async fn describe(context: &Context, admin: &Admin, args: &DescribeAr
     let found = find(admin, &args.names).await?;
     if context.global.json {
         let topics: Vec<Value> = found.topics.iter().map(|topic| topic_json(topic, args)).collect();
-        print_document("topic describe", Map::from_iter([("topics".to_owned(), json!(topics))]))?;
+        let fields = [("topics".to_owned(), json!(topics)), ("errors".to_owned(), found.errors_json())];
+        print_document("topic describe", Map::from_iter(fields))?;
         return Ok(report(&found.missing));
     }
     if form() == Form::Name {
@@ -205,6 +208,9 @@ fn summary_json(topic: &Topic) -> Value {
         "replica_count": 1,
         "records": records(topic),
         "size_bytes": size_bytes(topic),
+        "cleanup_policy": config(topic, "cleanup.policy"),
+        "retention_ms": config(topic, "retention.ms").and_then(|ms| ms.parse::<i64>().ok()),
+        "flush": config(topic, "flush"),
         "health": health(topic),
         "records_in_per_second": topic.rate.map(|rate| rate.records_in),
         "bytes_in_per_second": topic.rate.map(|rate| rate.bytes_in),
@@ -239,11 +245,6 @@ fn segment_json(partition: &Partition) -> Value {
 /// Records a second, lately; a dash where the broker does not count the topic for itself.
 fn rate(topic: &Topic, which: impl Fn(&TopicRate) -> f64) -> Cell {
     topic.rate.as_ref().map_or_else(|| Cell::Text("-".to_owned()), |rate| Cell::Rate(which(rate)))
-}
-
-/// An error as JSON documents show it.
-pub(super) fn error_json(error: &Error) -> Value {
-    json!({ "reason": error.kind.row().reason, "message": error.message })
 }
 
 /// Offsets between start and high watermark: records, as long as the topic was never compacted.

@@ -4,12 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::args::TrimArgs;
 use super::found::report;
-use super::show::error_json;
 use crate::base::{Error, Offset};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, no_partition};
 use crate::cli::offset::{Bounds, Place, parse_place};
-use crate::cli::output::{Cell, Column, Form, Table, form, print, print_document};
+use crate::cli::output::{Cell, Column, Form, Table, error_json, form, print, print_document};
 use crate::client::{Admin, At, Partition, Topic};
 
 /// What is to become of one partition.

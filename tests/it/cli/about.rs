@@ -50,6 +50,31 @@ fn contexts_name_brokers() {
 }
 
 #[test]
+fn what_a_context_can_not_be_is_told() {
+    let served = Served::start();
+    let run = |arguments: &[&str]| plain(&served, arguments);
+    for (arguments, says) in [
+        (&["context", "add", "x", "-b", "h:0"][..], "-b: 'h:0' is not a broker address"),
+        (&["context", "add", "x", "-b", "a,,b"], "-b: '' is not a broker address"),
+        (&["context", "add", "\u{202e}x"], "'\\u{202e}x' is no name for a context"),
+        (&["context", "add", "a b"], "use 1 to 64 of the characters"),
+        (&["topic", "list", "-b", ""], "-b is empty"),
+    ] {
+        let ran = run(arguments);
+        assert!(ran.code == 2 && ran.err.contains(says), "{arguments:?}: {ran:?}");
+    }
+    assert_eq!(run(&["context", "add", "x", "-b", "h1, weir://h2:9"]).out, "added x: h1:7070,h2:9, in use\n");
+    let warned = served.run(&["context", "use", "x"]);
+    assert!(
+        warned.err.contains("WEIR_BOOTSTRAP=") && warned.err.contains("wins over the context"),
+        "{warned:?}"
+    );
+    assert_eq!(run(&["context", "use", "x"]).err, "");
+    let both = format!("127.0.0.1:1,{}", served.address);
+    assert_eq!(run(&["topic", "list", "-b", &both]).code, 0, "the second one answers");
+}
+
+#[test]
 fn a_variable_yields_to_the_command_line() {
     let served = Served::start();
     served.prints(&["context", "add", "gone", "-b", "127.0.0.1:1"]);
@@ -85,10 +110,11 @@ fn a_shell_gets_commands_flags_and_topics() {
 #[test]
 fn manual_pages_are_printed_and_written() {
     let served = Served::start();
-    assert!(served.prints(&["man"]).contains(".TH weir 1"));
+    assert!(served.prints(&["man"]).contains(".TH WEIR 1 \"\" \"weir "));
     served.prints(&["man", "--dir", "man1"]);
     let page = std::fs::read_to_string(served.folder.path().join("man1/weir-topic-create.1")).unwrap();
     assert!(page.contains("weir topic create orders \\-p 6"), "{page}");
+    assert!(served.folder.path().join("man1/weir-version.1").exists(), "hidden from a list, not from man");
 }
 
 #[test]

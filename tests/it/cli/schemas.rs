@@ -18,7 +18,8 @@ pub(crate) fn check_output(out: &str) {
     for line in out.lines().filter(|line| line.starts_with('{')) {
         let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let of_line = if document.get("base_offset").is_some() { "batch" } else { "record" };
-        let command = document.get("command").and_then(Value::as_str).unwrap_or(of_line).to_owned();
+        let command = document.get("command").and_then(Value::as_str).unwrap_or(of_line);
+        let command = if document.get("error").is_some() { "failure" } else { command }.to_owned();
         let path = folder().join(format!("{}.json", file_of(&command)));
         let text =
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -132,11 +133,22 @@ const LINES: &[&str] = &[
     "consume a -o start -e -J",
     "serve --check --data-dir elsewhere -J",
     "serve --print-config -J",
-    "context add local",
+    "context add local -J",
+    "context add other -J",
+    "context use other -J",
     "context list -J",
     "context show -J",
+    "context use local -J",
+    "context - -J",
+    "context remove nowhere -J",
+    "cheat -J",
+    "man -J",
+    "man --dir man1 -J",
+    "completions bash -J",
+    "demo --once --speed 100 -J",
     "help -J",
     "version -J",
+    "nothing -J",
     "log verify weir-data -J",
     "log inspect weir-data/a-0 -J",
     "log segments a -p 0,9 -J",
@@ -165,7 +177,9 @@ fn every_document_fits_its_schema_and_every_schema_has_a_document() {
             .filter(|line| line.starts_with('{'))
             .map(|line| serde_json::from_str::<Value>(line).unwrap())
         {
-            seen.extend(document["command"].as_str().map(file_of));
+            let is_failure = document.get("error").is_some();
+            let command = document["command"].as_str();
+            seen.extend(if is_failure { Some("failure".to_owned()) } else { command.map(file_of) });
         }
     }
     let files: BTreeSet<String> = std::fs::read_dir(folder())
@@ -173,6 +187,107 @@ fn every_document_fits_its_schema_and_every_schema_has_a_document() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     assert_eq!(seen, files, "documents seen, and schemas");
+}
+
+/// Every command with a line that works, a line that fails, and the exit code of that one. A broker has the topic `a`.
+const EACH: &[(&str, &str, &str, i32)] = &[
+    ("serve", "serve --check --data-dir elsewhere", "serve --listen nowhere", 2),
+    ("demo", "demo --once --speed 100", "demo --speed 0", 2),
+    ("topic create", "topic create b", "topic create a", 1),
+    ("topic list", "topic list", "topic list -b 127.0.0.1:1 --timeout 1s", 3),
+    ("topic describe", "topic describe a", "topic describe nowhere", 1),
+    ("topic alter", "topic alter a -c flush=os", "topic alter a -c foo=1", 1),
+    ("topic delete", "topic delete b", "topic delete nowhere", 1),
+    ("topic trim", "topic trim a --to start", "topic trim nowhere --to 1", 1),
+    ("topic config-keys", "topic config-keys", "topic config-keys foo", 1),
+    ("produce", "produce a", "produce nowhere", 1),
+    ("consume", "consume a -e", "consume nowhere -e", 1),
+    ("log inspect", "log inspect weir-data/a-0", "log inspect nowhere", 1),
+    ("log verify", "log verify weir-data", "log verify nowhere", 1),
+    ("log segments", "log segments a", "log segments nowhere", 1),
+    ("cluster status", "cluster status", "cluster status -b 127.0.0.1:1 --timeout 1s", 3),
+    ("cluster health", "cluster health", "cluster health --nope", 3),
+    ("top", "top --once -d 10ms", "top --once -b 127.0.0.1:1 --timeout 1s", 3),
+    ("context add", "context add one", "context add \x1b[2J", 2),
+    ("context use", "context use one", "context use nowhere", 1),
+    ("context list", "context list", "context list extra", 2),
+    ("context show", "context show one", "context show nowhere", 1),
+    ("context remove", "context remove one", "context remove nowhere", 1),
+    ("context -", "context -", "context - extra", 2),
+    ("completions", "completions zsh", "completions tcsh", 2),
+    ("man", "man", "man --dir /proc/nowhere", 1),
+    ("cheat", "cheat", "cheat nowhere", 2),
+    ("help", "help topic", "help nowhere", 2),
+    ("version", "version", "version extra", 2),
+];
+
+/// The commands of the tree that have none below them.
+fn commands(tree: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let below = tree["commands"].as_array().unwrap();
+    if below.is_empty() {
+        found.insert(path.to_owned());
+    }
+    for command in below {
+        let name = command["name"].as_str().unwrap();
+        commands(command, format!("{path} {name}").trim_start(), found);
+    }
+}
+
+/// Whether an error with reason and message stands anywhere in a document.
+fn tells_error(document: &Value) -> bool {
+    match document {
+        Value::Object(fields) => {
+            let told = fields.get("error").is_some_and(|error| error["reason"].is_string());
+            told || fields.values().any(tells_error)
+        }
+        Value::Array(items) => items.iter().any(tells_error),
+        _ => false,
+    }
+}
+
+#[test]
+fn every_command_tells_success_and_failure_as_a_document() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "a"]);
+    let tree = served.prints(&["help", "-J"]);
+    let mut all = BTreeSet::new();
+    commands(&serde_json::from_str::<Value>(&tree).unwrap()["tree"], "", &mut all);
+    let named: BTreeSet<String> = EACH.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    assert_eq!(named, all, "commands of this table, and of the tree");
+    // There has to be one before the one in use.
+    served.prints(&["context", "add", "first"]);
+    let run = |line: &str| served.run(&[&line.split(' ').collect::<Vec<_>>()[..], &["-J"]].concat());
+    for (name, works, fails, code) in EACH {
+        let good = run(works);
+        assert_eq!(good.code, 0, "{works}: {good:?}");
+        let is_stream = ["produce", "consume", "log inspect"].contains(name);
+        assert!(
+            is_stream || good.out.starts_with("{\"command\":") || good.out.contains("\"command\":"),
+            "{works}: {good:?}"
+        );
+        let bad = run(fails);
+        assert_eq!(bad.code, *code, "{fails}: {bad:?}");
+        let last = bad.out.lines().last().unwrap_or_default();
+        let document: Value =
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{fails}: {error}: {bad:?}"));
+        assert!(tells_error(&document) && document["command"] == *name, "{fails}: {bad:?}");
+        assert!(bad.err.contains("error:") && !bad.err.contains('\x1b'), "{fails}: {bad:?}");
+    }
+    let yaml = served.run(&["topic", "lst", "--output", "yaml"]);
+    assert!(yaml.out.starts_with("command: topic\nerror:\n  message: ") && yaml.code == 2, "{yaml:?}");
+}
+
+#[test]
+fn a_copy_ends_with_the_failure_of_what_it_reads() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "a"]);
+    let failed = served.run(&["consume", "nowhere", "-J", "-e"]);
+    let copy = served.pipe(&["produce", "a", "-J"], failed.out.as_bytes());
+    assert_eq!(copy.code, 1, "{copy:?}");
+    assert!(
+        copy.err.contains("line 1: weir consume, which writes these lines, failed: topic 'nowhere'"),
+        "{copy:?}"
+    );
 }
 
 #[test]
