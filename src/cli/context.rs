@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use super::exit::Failure;
 use super::global::Global;
+use super::output::{is_stdout_gone, shown};
 use super::stderr;
 use crate::base::Timestamp;
 use crate::client::Client;
 use crate::env::{Clock, RealClock};
+
+/// Between two looks whether stdout still has a reader.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The flags and the clock. Cheap to clone.
 #[derive(Clone)]
@@ -47,10 +51,17 @@ impl Context {
         self.clock.sleep(duration).await;
     }
 
+    /// Ends when nobody reads stdout any more: whoever waits for news would find out at the next line only.
+    pub async fn reader_gone(&self) {
+        while !is_stdout_gone() {
+            self.sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Prints a line to stderr unless `--quiet`.
     pub fn hint(&self, line: &str) {
         if !self.global.quiet {
-            stderr::say(line);
+            stderr::say(&shown(line));
         }
     }
 

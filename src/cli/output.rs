@@ -18,7 +18,7 @@ mod shown;
 mod table;
 
 pub use shown::{is_all_shown, is_shown, shown, shown_json};
-pub use table::{Cell, Column, Table, flowing};
+pub use table::{Cell, Column, Table, flowing, folded};
 
 /// Version of the JSON documents; rises when a field changes its meaning or goes.
 const DOCUMENT_VERSION: u32 = 1;

@@ -44,13 +44,15 @@ const HEALTH_EXAMPLES: &str = "\
 Examples:
   weir cluster health
   weir cluster health --watch                              a line for each change
-  weir cluster health --exit-when-healthy --timeout 1s     for scripts that wait for a broker
+  weir cluster health --exit-when-healthy --within 30s     for scripts that wait for a broker";
 
-CRITICAL: requests fail. WARNING: they may soon. UNKNOWN: the broker can't be asked.";
+const HEALTH_NOTE: &str = "\
+CRITICAL: requests fail. WARNING: they may soon. UNKNOWN: the broker can't be asked,
+or the command line is wrong.";
 
 /// `weir cluster health`.
 #[derive(Args, Debug)]
-#[command(before_help = HEALTH_EXAMPLES)]
+#[command(before_help = HEALTH_EXAMPLES, after_help = HEALTH_NOTE)]
 pub struct HealthArgs {
     /// Go on looking, and print each change, until Ctrl-C
     #[arg(long)]
@@ -58,6 +60,9 @@ pub struct HealthArgs {
     /// Go on looking until the health is OK, then exit with 0
     #[arg(long)]
     pub exit_when_healthy: bool,
+    /// With --watch or --exit-when-healthy: for so long at most, then exit with what the health is
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub within: Option<Duration>,
     /// Time between two looks
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub delay: Duration,

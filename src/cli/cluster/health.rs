@@ -92,9 +92,10 @@ impl Look {
     }
 }
 
-/// Looks once, or until it is well, or for ever.
+/// Looks once, or until it is well, or until its time is over, or nobody reads what it finds.
 pub(super) async fn run(context: &Context, admin: &Admin, args: &HealthArgs) -> Result<Exit, Failure> {
     let mut told = None;
+    let begun = context.monotonic();
     loop {
         let look = Look::of(&with_progress(context, admin.stats()).await);
         let is_done = match args.exit_when_healthy {
@@ -110,8 +111,15 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &HealthArgs) -> 
         if is_done {
             return Ok(look.health.exit());
         }
+        let left = args.within.map(|within| within.saturating_sub(context.monotonic().saturating_sub(begun)));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(look.health.exit());
+        }
         told = Some(look);
-        context.sleep(args.delay).await;
+        tokio::select! {
+            () = context.sleep(left.map_or(args.delay, |left| left.min(args.delay))) => {}
+            () = context.reader_gone() => return Ok(Exit::Done),
+        }
     }
 }
 

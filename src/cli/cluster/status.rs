@@ -6,10 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::health::Health;
 use crate::base::Error;
-use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Column, Table, count, print, print_document, thousands};
+use crate::cli::output::{Cell, Column, Form, Table, count, flowing, form, print, print_document};
 use crate::cli::progress::with_progress;
 use crate::client::{Admin, Cluster, Problem, Stats};
 
@@ -17,14 +16,15 @@ use crate::client::{Admin, Cluster, Problem, Stats};
 pub(super) async fn run(context: &Context, admin: &Admin) -> Result<Exit, Failure> {
     let asked = async { Ok::<_, Error>((admin.cluster().await?, admin.stats().await?)) };
     let (cluster, stats) = with_progress(context, asked).await?;
-    match context.global.json {
-        true => print_document("cluster status", fields(&cluster, &stats))?,
-        false => print(text(&cluster, &stats))?,
+    match form() {
+        Form::Json | Form::Yaml => print_document("cluster status", fields(&cluster, &stats))?,
+        Form::Plain | Form::Name => print(table(&cluster, &stats).print())?,
+        Form::Table | Form::Wide => print(text(&cluster, &stats))?,
     }
     Ok(Exit::Done)
 }
 
-fn text(cluster: &Cluster, stats: &Stats) -> String {
+fn table(cluster: &Cluster, stats: &Stats) -> Table {
     let mut table = Table::new(&[
         Column::Right("BROKER"),
         Column::Left("ADDRESS"),
@@ -37,26 +37,29 @@ fn text(cluster: &Cluster, stats: &Stats) -> String {
         Column::Left("HEALTH"),
     ]);
     table.row([
-        cluster.broker_id.to_string(),
-        address(cluster).to_owned(),
-        cluster.version.clone(),
-        print_uptime(stats.uptime_ms),
-        thousands(stats.connections),
-        print_bytes(stats.rss_anon_bytes.unsigned_abs()),
-        print_bytes(stats.size_bytes.unsigned_abs()),
-        print_bytes(stats.disk_free_bytes.unsigned_abs()),
-        Health::of(stats).word().to_owned(),
+        Cell::Text(cluster.broker_id.to_string()),
+        address(cluster).to_owned().into(),
+        cluster.version.clone().into(),
+        Cell::Both(print_uptime(stats.uptime_ms), stats.uptime_ms.to_string()),
+        Cell::count(stats.connections),
+        Cell::Bytes(stats.rss_anon_bytes.unsigned_abs()),
+        Cell::Bytes(stats.size_bytes.unsigned_abs()),
+        Cell::Bytes(stats.disk_free_bytes.unsigned_abs()),
+        Health::of(stats).word().to_owned().into(),
     ]);
-    let problems: String = stats.problems.iter().map(|problem| format!("  {}\n", problem.message)).collect();
-    format!(
-        "cluster {}  {}  {}  {}  {} offline\n{}{problems}",
-        cluster.cluster_id,
+    table
+}
+
+fn text(cluster: &Cluster, stats: &Stats) -> String {
+    let head = [
+        format!("cluster {}", cluster.cluster_id),
         count(cluster.brokers.len() as i64, "broker"),
         count(stats.topics, "topic"),
         count(stats.partitions, "partition"),
-        stats.partitions_offline,
-        table.print(),
-    )
+        format!("{} offline", stats.partitions_offline),
+    ];
+    let problems: String = stats.problems.iter().map(|problem| format!("  {}\n", problem.message)).collect();
+    format!("{}{}{problems}", flowing(&head), table(cluster, stats).print())
 }
 
 fn address(cluster: &Cluster) -> &str {

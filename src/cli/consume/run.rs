@@ -17,15 +17,12 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::format::{Format, Target, unescape};
 use crate::cli::json;
-use crate::cli::output::{self, count, is_stdout_gone, print_error, print_raw, thousands};
+use crate::cli::output::{self, count, print_error, print_raw, thousands};
 use crate::cli::progress::{Progress, with_progress};
 use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
 
 /// Bytes printed by one write, as long as more records are at hand.
 const PRINT_BYTES: usize = 64 << 10;
-
-/// Between two looks whether stdout still has a reader.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Between two looks at the progress line.
 const RECORDS_BETWEEN_TICKS: u64 = 1 << 10;
@@ -212,19 +209,12 @@ impl Reading<'_> {
             idle.unwrap_or_default().saturating_sub(context.monotonic().saturating_sub(self.last_at));
         tokio::select! {
             event = events.next() => Ok(as_next(event)),
-            () = self.reader_gone() => Err(Failure::enough()),
+            () = context.reader_gone() => Err(Failure::enough()),
             () = context.sleep(idle_left), if idle.is_some() => Ok(Next::Idle),
             () = context.sleep(timeout), if self.args.exit => {
                 let message = format!("nothing came for {}; check that the broker runs", print_ms(as_ms(timeout)));
                 Err(Error::new(ErrorKind::TimedOut, message).into())
             }
-        }
-    }
-
-    /// Ends when nobody reads stdout any more: whoever waits for records would find out at the next one only.
-    async fn reader_gone(&self) {
-        while !is_stdout_gone() {
-            self.context.sleep(LOOK_EVERY).await;
         }
     }
 

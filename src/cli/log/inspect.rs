@@ -17,7 +17,9 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::{Format, Target};
 use crate::cli::json;
-use crate::cli::output::{count, print_error, thousands};
+use crate::cli::output::{
+    Cell, Column, Form, Table, columns_of_terminal, count, folded, form, print_error, shown, thousands,
+};
 use crate::client::ConsumerRecord;
 use crate::env::Disk;
 use crate::env::disk::OpenMode;
@@ -35,6 +37,8 @@ const COLUMNS: &str = "BASE-OFFSET   COUNT      BYTES         POS  CODEC   CRC32
 struct Printer<'a> {
     args: &'a InspectArgs,
     json: bool,
+    /// Whether a terminal holds the line of a batch.
+    is_wide: bool,
     format: Format,
     target: Target,
     out: BufWriter<io::StdoutLock<'static>>,
@@ -46,8 +50,9 @@ struct Printer<'a> {
 pub(super) fn run(context: &Context, disk: &Arc<dyn Disk>, args: &InspectArgs) -> Result<Exit, Failure> {
     let format = Format::parse(RECORD_FORMAT).expect("it is a format");
     let out = BufWriter::new(io::stdout().lock());
-    let mut printer =
-        Printer { args, json: context.global.json, format, target: Target::stdout(), out, damage: None };
+    let is_wide = columns_of_terminal().is_none_or(|columns| columns > COLUMNS.len());
+    let (json, target) = (context.global.json, Target::stdout());
+    let mut printer = Printer { args, json, is_wide, format, target, out, damage: None };
     for path in &args.paths {
         match Place::find(disk, path)? {
             Place::Segment { folder, base_offset } => printer.segment(disk, &folder, base_offset)?,
@@ -81,12 +86,12 @@ impl Printer<'_> {
 
     fn segment(&mut self, disk: &Arc<dyn Disk>, folder: &Path, base_offset: Offset) -> Result<(), Failure> {
         let path = folder.join(file_name(base_offset, "log"));
-        if !self.json {
+        if self.is_for_people() {
             let log = folder::read_meta(&**disk, folder).ok().map(|meta| meta.id);
             let files = SegmentFiles { folder: folder.to_owned(), base_offset, log };
             let report = verify_segment(disk, &files, &mut |_| {}).map_err(failed)?;
-            self.write(&summary(&path, &report, log.is_some()))?;
-            if !self.args.records {
+            self.write(&folded(&shown(&summary(&path, &report, log.is_some())), ""))?;
+            if !self.args.records && self.is_wide {
                 self.write(&format!("{COLUMNS}\n"))?;
             }
         }
@@ -108,7 +113,12 @@ impl Printer<'_> {
             Step::Batch { header, position, .. } if self.json => {
                 self.write(&format!("{}\n", batch_json(path, &header, position)))
             }
-            Step::Batch { header, position, .. } => self.write(&batch_line(&header, position)),
+            Step::Batch { header, position, .. } if self.is_for_people() && self.is_wide => {
+                self.write(&batch_line(&header, position))
+            }
+            Step::Batch { header, position, .. } => {
+                self.write(&batch_table(&header, position).print_blocks())
+            }
             Step::Damage { span, what } => {
                 self.out.flush().map_err(|error| Failure::stdout(&error))?;
                 let (shown, from, to) =
@@ -142,6 +152,10 @@ impl Printer<'_> {
         Ok(())
     }
 
+    fn is_for_people(&self) -> bool {
+        matches!(form(), Form::Table | Form::Wide)
+    }
+
     fn write(&mut self, text: &str) -> Result<(), Failure> {
         self.out.write_all(text.as_bytes()).map_err(|error| Failure::stdout(&error))
     }
@@ -166,7 +180,7 @@ fn summary(path: &Path, report: &SegmentReport, has_side_files: bool) -> String 
         (wrong, _) => format!("{} (see weir log verify)", count(wrong as i64, "finding")),
     };
     format!(
-        "{}: {}, offsets {} to {}, {}, {}, {state}, {wrong}\n",
+        "{}: {}, offsets {} to {}, {}, {}, {state}, {wrong}",
         path.display(),
         print_bytes(report.bytes),
         thousands(report.base_offset),
@@ -180,11 +194,33 @@ fn codec(header: &BatchHeader) -> String {
     batch::codec_of(header).map_or_else(|error| error.to_string(), |codec| codec.name().to_owned())
 }
 
-fn batch_line(header: &BatchHeader, position: BytePosition) -> String {
-    let producer = match header.has_producer() {
+fn producer(header: &BatchHeader) -> String {
+    match header.has_producer() {
         true => format!("{}:{}:{}", header.producer_id, header.producer_epoch, header.base_sequence),
         false => "-".to_owned(),
-    };
+    }
+}
+
+/// A batch for scripts, and for terminals that do not hold its line.
+fn batch_table(header: &BatchHeader, position: BytePosition) -> Table {
+    let names = COLUMNS.split_whitespace().map(Column::Left);
+    let mut table = Table::new(&names.collect::<Vec<_>>());
+    table.row([
+        Cell::Text(header.base_offset.to_string()),
+        Cell::Text(header.record_count.to_string()),
+        Cell::Text(header.total_bytes().unwrap_or_default().to_string()),
+        Cell::Text(position.to_string()),
+        codec(header).into(),
+        format!("{:08x}", header.crc).into(),
+        Cell::Text(header.leader_epoch.to_string()),
+        time(header.max_timestamp).into(),
+        producer(header).into(),
+    ]);
+    table
+}
+
+fn batch_line(header: &BatchHeader, position: BytePosition) -> String {
+    let producer = producer(header);
     format!(
         "{:>11}  {:>6}  {:>9}  {:>10}  {:<6}  {:08x}  {:>12}  {:<24}  {producer}\n",
         header.base_offset,

@@ -10,7 +10,7 @@ use super::path::{Place, failed, points_for};
 use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{count, print, print_document, thousands};
+use crate::cli::output::{Cell, Column, Form, Table, count, folded, form, print, print_document, thousands};
 use crate::cli::progress::Progress;
 use crate::env::Disk;
 use crate::log::folder;
@@ -139,11 +139,13 @@ fn tell(context: &Context, tally: &Tally) -> Result<Exit, Failure> {
             ("findings", json!(findings)),
         ];
         print_document("log verify", Map::from_iter(fields.map(|(key, value)| (key.to_owned(), value))))?;
+    } else if !matches!(form(), Form::Table | Form::Wide) {
+        print(table(&tally.findings).print())?;
     } else {
         for finding in &tally.findings {
-            print(format!("{}\n", in_words(finding)))?;
+            print(folded(&in_words(finding), ""))?;
         }
-        print(format!("{}\n", tally.summary()))?;
+        print(folded(&tally.summary(), ""))?;
         if tally.count(Severity::Torn) > 0 {
             context.hint("a torn end is what a killed broker was writing; its next start sets it aside");
         }
@@ -160,6 +162,26 @@ fn word(severity: Severity) -> &'static str {
         Severity::Torn => "torn",
         Severity::Damaged => "damaged",
     }
+}
+
+/// The findings for scripts; an end of -1 is not known.
+fn table(findings: &[Finding]) -> Table {
+    let columns = ["PATH", "SEVERITY", "FIRST-OFFSET", "END-OFFSET", "FIRST-BYTE", "END-BYTE", "WHAT"];
+    let mut table = Table::new(&columns.map(Column::Left));
+    for finding in findings {
+        let (first, end) = finding.offsets.map_or((-1, -1), |(first, end)| (first, end.unwrap_or(-1)));
+        let (from, to) = finding.bytes.map_or((-1, -1), |(from, to)| (i128::from(from), i128::from(to)));
+        table.row([
+            Cell::Text(finding.path.display().to_string()),
+            word(finding.severity).to_owned().into(),
+            Cell::count(first),
+            Cell::count(end),
+            Cell::Count(from),
+            Cell::Count(to),
+            finding.what.clone().into(),
+        ]);
+    }
+    table
 }
 
 fn in_words(finding: &Finding) -> String {

@@ -107,6 +107,14 @@ impl Table {
         self.print_as(form(), columns_of_terminal())
     }
 
+    /// The same, but with a block for each row where people read it, however wide the terminal is.
+    pub fn print_blocks(&self) -> String {
+        match form() {
+            Form::Plain | Form::Name => self.print(),
+            form => self.blocks(form == Form::Wide, columns_of_terminal().unwrap_or(usize::MAX)),
+        }
+    }
+
     /// In this form, on a terminal of so many columns; `None` is none that would break lines.
     fn print_as(&self, form: Form, width: Option<usize>) -> String {
         match form {
@@ -189,13 +197,33 @@ fn flow(words: &[String], width: usize, indent: &str) -> String {
             used += 2 + length;
             continue;
         }
-        let letters: Vec<char> = word.chars().collect();
-        for piece in letters.chunks(room) {
-            lines.push(piece.iter().collect());
-            used = piece.len();
+        for piece in pieces(word, room) {
+            used = piece.chars().count();
+            lines.push(piece);
         }
     }
     lines.iter().skip(1).map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// A text in pieces of at most `room` letters, parted at blanks where there are any.
+fn pieces(text: &str, room: usize) -> Vec<String> {
+    let mut rest: Vec<char> = text.chars().collect();
+    let mut pieces = Vec::new();
+    while rest.len() > room {
+        let blank = rest[..=room].iter().rposition(|letter| *letter == ' ').filter(|at| *at > 0);
+        let behind = rest.split_off(blank.unwrap_or(room));
+        pieces.push(std::mem::replace(&mut rest, behind).into_iter().collect());
+        if blank.is_some() {
+            rest.remove(0);
+        }
+    }
+    pieces.push(rest.into_iter().collect());
+    pieces
+}
+
+/// A sentence on as many lines as a terminal of the command needs, parted at blanks, each begun with `indent`.
+pub fn folded(sentence: &str, indent: &str) -> String {
+    flow(&[sentence.to_owned()], columns_of_terminal().unwrap_or(usize::MAX), indent)
 }
 
 #[cfg(test)]
@@ -263,5 +291,8 @@ mod tests {
         table.row(["x".repeat(500)]);
         assert_eq!(table.print_as(Form::Table, None).lines().count(), 2);
         assert_eq!(flow(&["abcde".to_owned(), "f".to_owned()], 4, " "), " abc\n de\n f\n");
+        assert_eq!(pieces("ab cd ef", 5), ["ab cd", "ef"]);
+        assert_eq!(pieces("abcdef g", 3), ["abc", "def", "g"]);
+        assert_eq!(folded("a b", "  "), "  a b\n");
     }
 }

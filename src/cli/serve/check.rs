@@ -5,9 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::broker::data_dir::{DataDirError, Found, inspect};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::Global;
-use crate::cli::output::{
-    Column, Form, Table, config_value, count, form, print, print_document, print_error,
-};
+use crate::cli::output::{Cell, Column, Table, count, print, print_document, print_error};
 use crate::config::BrokerSettings;
 use crate::config::load::Source;
 use crate::env::RealDisk;
@@ -25,9 +23,8 @@ pub(super) fn print_config(global: &Global, settings: &BrokerSettings) -> Result
     }
     let mut table = Table::new(&[Column::Left("KEY"), Column::Left("VALUE"), Column::Left("SOURCE")]);
     for setting in settings {
-        let value =
-            if form() == Form::Plain { setting.value } else { config_value(setting.key, &setting.value) };
-        table.row([setting.key.to_owned(), value, setting.source.to_string()]);
+        let value = Cell::Setting(setting.key.to_owned(), setting.value);
+        table.row([Cell::Text(setting.key.to_owned()), value, setting.source.to_string().into()]);
     }
     print(table.print())
 }

@@ -8,7 +8,7 @@ use super::screen::Screen;
 use super::view;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
-use crate::cli::output::{print, print_document, print_error};
+use crate::cli::output::{Form, form, print, print_document, print_error};
 use crate::cli::progress::with_progress;
 use crate::cli::signals::Signals;
 
@@ -26,7 +26,8 @@ async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
     let address = context.global.bootstrap.clone();
     // A broker that is not there from the beginning is a mistake in the address more often than not.
     let mut before = with_progress(context, admin.stats()).await?;
-    let is_live = std::io::stdout().is_terminal() && !context.global.json && !args.once;
+    let is_drawn = matches!(form(), Form::Table | Form::Wide);
+    let is_live = std::io::stdout().is_terminal() && is_drawn && !args.once;
     let screen = Screen::open(is_live)?;
     loop {
         context.sleep(args.delay).await;
@@ -42,10 +43,11 @@ async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
             }
         };
         let frame = Frame::between(&before, now.clone(), args.sort);
-        match context.global.json {
-            true => print_document("top", view::fields(&frame, &address))?,
-            false if args.once => print(view::text(&frame, &address))?,
-            false => screen.show(&view::text(&frame, &address))?,
+        match form() {
+            Form::Json | Form::Yaml => print_document("top", view::fields(&frame, &address))?,
+            Form::Plain | Form::Name => print(view::table(&frame).print())?,
+            Form::Table | Form::Wide if args.once => print(view::text(&frame, &address))?,
+            Form::Table | Form::Wide => screen.show(&view::text(&frame, &address))?,
         }
         if args.once {
             return Ok(Exit::Done);

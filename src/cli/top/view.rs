@@ -5,37 +5,30 @@ use serde_json::{Map, Value, json};
 use super::rates::{Frame, Rate};
 use crate::base::size::print_bytes;
 use crate::cli::cluster::{Health, print_uptime};
-use crate::cli::output::{Column, Table, count, rate as per_second, thousands};
+use crate::cli::output::{Cell, Column, Table, count, flowing, rate as per_second};
 use crate::client::{Problem, TopicStats};
 
 /// Three lines on the broker, a line for each problem, an empty line, and the topics.
 pub(super) fn text(frame: &Frame, address: &str) -> String {
     let stats = &frame.stats;
-    let mut text = format!(
-        "broker {} at {address}  up {}  {}\n",
-        stats.broker_id,
-        print_uptime(stats.uptime_ms),
-        Health::of(stats).word(),
-    );
-    text += &format!(
-        "in {}/s {}/s  out {}/s {}/s  requests {}/s  errors {}/s\n",
-        per_second(frame.rate.records_in),
-        bytes(frame.rate.bytes_in),
-        per_second(frame.rate.records_out),
-        bytes(frame.rate.bytes_out),
-        per_second(frame.requests),
-        per_second(frame.errors),
-    );
-    text += &format!(
-        "{}  {}  memory {} of {}  disk {} free  logs {} in {}\n",
+    let mut text = flowing(&[
+        format!("broker {} at {address}", stats.broker_id),
+        format!("up {}", print_uptime(stats.uptime_ms)),
+        Health::of(stats).word().to_owned(),
+    ]);
+    text += &flowing(&[
+        format!("in {}/s {}/s", per_second(frame.rate.records_in), bytes(frame.rate.bytes_in)),
+        format!("out {}/s {}/s", per_second(frame.rate.records_out), bytes(frame.rate.bytes_out)),
+        format!("requests {}/s", per_second(frame.requests)),
+        format!("errors {}/s", per_second(frame.errors)),
+    ]);
+    text += &flowing(&[
         count(stats.connections, "connection"),
         count(stats.open_streams, "stream"),
-        size(stats.memory_used_bytes),
-        size(stats.memory_limit_bytes),
-        size(stats.disk_free_bytes),
-        size(stats.size_bytes),
-        count(stats.partitions, "partition"),
-    );
+        format!("memory {} of {}", size(stats.memory_used_bytes), size(stats.memory_limit_bytes)),
+        format!("disk {} free", size(stats.disk_free_bytes)),
+        format!("logs {} in {}", size(stats.size_bytes), count(stats.partitions, "partition")),
+    ]);
     stats.problems.iter().for_each(|problem| text += &format!("! {}\n", problem.message));
     if !frame.topics.is_empty() {
         text += &format!("\n{}", table(frame).print());
@@ -43,7 +36,8 @@ pub(super) fn text(frame: &Frame, address: &str) -> String {
     text
 }
 
-fn table(frame: &Frame) -> Table {
+/// A row for each topic.
+pub(super) fn table(frame: &Frame) -> Table {
     let mut table = Table::new(&[
         Column::Left("TOPIC"),
         Column::Right("IN/s"),
@@ -56,17 +50,17 @@ fn table(frame: &Frame) -> Table {
     ]);
     for (topic, rate) in &frame.topics {
         table.row([
-            topic.name.clone(),
-            per_second(rate.records_in),
-            bytes(rate.bytes_in),
-            per_second(rate.records_out),
-            bytes(rate.bytes_out),
-            size(topic.size_bytes),
-            thousands(topic.partitions),
-            match topic.partitions_offline {
+            Cell::Text(topic.name.clone()),
+            Cell::Rate(rate.records_in),
+            Cell::Bytes(rate.bytes_in.round() as u64),
+            Cell::Rate(rate.records_out),
+            Cell::Bytes(rate.bytes_out.round() as u64),
+            Cell::Bytes(topic.size_bytes.unsigned_abs()),
+            Cell::count(topic.partitions),
+            Cell::Text(match topic.partitions_offline {
                 0 => "ok".to_owned(),
                 offline => format!("{offline} offline"),
-            },
+            }),
         ]);
     }
     table

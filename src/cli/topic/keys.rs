@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::args::ConfigKeysArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Column, Table, config_value, print, print_document};
+use crate::cli::output::{Cell, Column, Form, Table, config_value, folded, form, print, print_document};
 use crate::client::{Admin, ConfigKey};
 
 /// Prints the keys that a topic may set, as the broker tells them.
@@ -25,7 +25,11 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &ConfigKeysArgs)
         let keys: Vec<Value> = keys.iter().map(key_json).collect();
         print_document("topic config-keys", Map::from_iter([("keys".to_owned(), json!(keys))]))?;
     } else {
-        print(if let [one] = &keys[..] { in_full(one) } else { table(&keys).print() })?;
+        let is_for_people = matches!(form(), Form::Table | Form::Wide);
+        print(match &keys[..] {
+            [one] if is_for_people => in_full(one),
+            all => table(all).print(),
+        })?;
     }
     Ok(Exit::Done)
 }
@@ -34,22 +38,19 @@ fn table(keys: &[ConfigKey]) -> Table {
     let columns = ["KEY", "TYPE", "DEFAULT", "VALUES"];
     let mut table = Table::new(&columns.map(Column::Left));
     for key in keys {
-        let default = config_value(&key.key, &key.default_value);
-        table.row([key.key.clone(), key.value_type.clone(), default, key.range.clone()]);
+        let default = Cell::Setting(key.key.clone(), key.default_value.clone());
+        let (name, kind) = (Cell::Text(key.key.clone()), Cell::Text(key.value_type.clone()));
+        table.row([name, kind, default, key.range.clone().into()]);
     }
     table
 }
 
 /// One key with what it does.
 fn in_full(key: &ConfigKey) -> String {
-    format!(
-        "{}  {}\n  {}\n  default: {}\n  values:  {}\n",
-        key.key,
-        key.value_type,
-        key.doc,
-        config_value(&key.key, &key.default_value),
-        key.range
-    )
+    let default = config_value(&key.key, &key.default_value);
+    let lines = [key.doc.clone(), format!("default: {default}"), format!("values:  {}", key.range)];
+    let lines: String = lines.iter().map(|line| folded(line, "  ")).collect();
+    format!("{}  {}\n{lines}", key.key, key.value_type)
 }
 
 fn key_json(key: &ConfigKey) -> Value {

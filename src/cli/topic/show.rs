@@ -9,7 +9,7 @@ use crate::base::size::print_bytes;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{
-    Cell, Column, Form, Table, config_value, count, error_json, form, print, print_document,
+    Cell, Column, Form, Table, count, error_json, flowing, form, print, print_document,
 };
 use crate::client::{Admin, Partition, Topic, TopicRate};
 
@@ -61,9 +61,9 @@ pub(super) async fn list(context: &Context, admin: &Admin, args: &ListArgs) -> R
             setting("cleanup.policy").into(),
             health(topic).into(),
             rate(topic, |rate| rate.records_out),
-            config_value("retention.ms", &setting("retention.ms")).into(),
+            Cell::Setting("retention.ms".to_owned(), setting("retention.ms")),
             setting("flush").into(),
-            topic.topic_id.map_or_else(|| "-".to_owned(), |id| id.to_string()).into(),
+            id(topic).into(),
         ]);
     }
     print(table.print())?;
@@ -85,7 +85,7 @@ pub(super) async fn describe(context: &Context, admin: &Admin, args: &DescribeAr
         return Ok(report(&found.missing));
     }
     for (at, topic) in found.topics.iter().enumerate() {
-        let gap = if at > 0 { "\n" } else { "" };
+        let gap = if at > 0 && form() != Form::Plain { "\n" } else { "" };
         print(format!("{gap}{}", sections(topic, args, found.topics.len() > 1)))?;
     }
     Ok(report(&found.missing))
@@ -96,43 +96,65 @@ fn shows(args: &DescribeArgs, section: Section) -> bool {
 }
 
 fn sections(topic: &Topic, args: &DescribeArgs, several: bool) -> String {
+    let is_plain = form() == Form::Plain;
+    let table = |table: Table, section: &str| table.after([topic.name.as_str(), section]).print();
     let mut parts = Vec::new();
     if shows(args, Section::Summary) {
-        parts.push(summary(topic));
-    } else if several {
+        parts.push(if is_plain { table(summary_table(topic), "summary") } else { summary(topic) });
+    } else if several && !is_plain {
         parts.push(format!("{}\n", topic.name));
     }
     if shows(args, Section::Config) {
-        parts.push(config_table(topic).print());
+        parts.push(table(config_table(topic), "config"));
     }
     if shows(args, Section::Partitions) {
-        parts.push(partition_table(&topic.partitions).print());
+        parts.push(table(partition_table(&topic.partitions), "partitions"));
     }
     // WHY: their number stands in the table of partitions already.
     if args.sections.contains(&Section::Segments) {
-        parts.push(segment_table(&topic.partitions).print());
+        parts.push(table(segment_table(&topic.partitions), "segments"));
     }
-    parts.join("\n")
+    parts.join(if is_plain { "" } else { "\n" })
 }
 
 fn summary(topic: &Topic) -> String {
-    format!(
-        "{}  id={}  {}  1 replica  {}  {}  health={}{}\n",
-        topic.name,
-        topic.topic_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+    flowing(&[
+        topic.name.clone(),
+        format!("id={}", id(topic)),
         count(topic.partitions.len() as i64, "partition"),
+        "1 replica".to_owned(),
         count(records(topic), "record"),
         print_bytes(size_bytes(topic)),
-        health(topic),
-        if topic.internal { "  internal" } else { "" },
-    )
+        format!("health={}", health(topic)),
+        if topic.internal { "internal".to_owned() } else { String::new() },
+    ])
+}
+
+/// The same for scripts: id, partitions, replicas, records, size, health.
+fn summary_table(topic: &Topic) -> Table {
+    let columns = ["ID", "PARTITIONS", "REPLICAS", "RECORDS", "SIZE", "HEALTH"];
+    let mut table = Table::new(&columns.map(Column::Left));
+    table.row([
+        Cell::Text(id(topic)),
+        Cell::count(topic.partitions.len() as i64),
+        Cell::count(1),
+        Cell::count(records(topic)),
+        Cell::Bytes(size_bytes(topic)),
+        health(topic).into(),
+    ]);
+    table
+}
+
+fn id(topic: &Topic) -> String {
+    topic.topic_id.map_or_else(|| "-".to_owned(), |id| id.to_string())
 }
 
 fn config_table(topic: &Topic) -> Table {
     let mut table = Table::new(&[Column::Left("KEY"), Column::Left("VALUE"), Column::Left("SOURCE")]);
     for setting in &topic.configs {
         let source = if setting.is_set { "topic" } else { "default" };
-        table.row([setting.key.clone(), config_value(&setting.key, &setting.value), source.to_owned()]);
+        let value = Cell::Setting(setting.key.clone(), setting.value.clone());
+        table.row([Cell::Text(setting.key.clone()), value, source.to_owned().into()]);
     }
     table
 }
