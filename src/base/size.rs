@@ -5,7 +5,7 @@
 ///
 /// Errors: a sentence that says what was expected.
 pub fn parse_bytes(text: &str) -> Result<i64, String> {
-    let wrong = || format!("'{text}' is not a size such as 1048576, 512KiB, 64MiB, 1GiB, or -1 for no limit");
+    let wrong = || format!("'{text}' is not a size such as 1048576, 512KiB, 64MiB, 1GiB");
     let text = text.trim();
     if text == "-1" {
         return Ok(-1);

@@ -18,7 +18,7 @@ pub fn as_ms(duration: Duration) -> i64 {
 ///
 /// Errors: a sentence that says what was expected.
 pub fn parse_ms(text: &str) -> Result<i64, String> {
-    let wrong = || format!("'{text}' is not a duration such as 500ms, 30s, 10m, 12h, 7d, or -1 for none");
+    let wrong = || format!("'{text}' is not a duration such as 500ms, 30s, 10m, 12h, 7d");
     let text = text.trim();
     if text == "-1" {
         return Ok(-1);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{ClusterId, TopicPartition};
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
-use crate::env::disk::{DiskErrorKind, DiskResult, OpenMode, read_full_at};
+use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, read_full_at};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env};
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
@@ -58,6 +58,11 @@ pub enum DataDirError {
         /// What the lock says of its holder.
         holder: String,
     },
+    /// It is a file, a pipe or the like.
+    NotFolder {
+        /// What was named.
+        path: PathBuf,
+    },
     /// It holds something, but not `weir.meta`.
     NotWeir {
         /// The directory.
@@ -95,6 +100,9 @@ impl fmt::Display for DataDirError {
                 "data directory {} is locked by {holder}; stop that broker, or use another directory",
                 path.display()
             ),
+            Self::NotFolder { path } => {
+                write!(f, "{} is not a folder; a data directory is one: choose another", path.display())
+            }
             Self::NotWeir { path, names } => write!(
                 f,
                 "{} is not a data directory of Weir: it has no {META_FILE} but holds {}; use an empty directory",
@@ -151,6 +159,7 @@ impl DataDir {
     /// there before is changed.
     pub fn open(env: &Env, path: &Path, node_id: i32) -> Result<Self, DataDirError> {
         let disk = &*env.disk;
+        refuse_other(disk, path)?;
         ensure_path(disk, path)?;
         let locked = |holder| DataDirError::Locked { path: path.to_owned(), holder };
         // WHY the folder as well as the file: a file that somebody clears away would lock nobody out.
@@ -214,6 +223,7 @@ pub enum Found {
 ///
 /// Errors: those of [`DataDir::open`]; [`DataDirError::Locked`] while a broker runs on it, as far as the system tells.
 pub fn inspect(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Found, DataDirError> {
+    refuse_other(disk, path)?;
     if disk.stat(path)?.is_none() {
         return Ok(Found::New);
     }
@@ -221,6 +231,16 @@ pub fn inspect(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Found, Data
         return Err(DataDirError::Locked { path: path.to_owned(), holder: holder(disk, path) });
     }
     Ok(look(disk, path, node_id)?.map_or(Found::New, |_| Found::Ready))
+}
+
+/// Errors: something is there that is no folder.
+fn refuse_other(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
+    match disk.stat(path)? {
+        Some(there) if there.kind == EntryKind::File => {
+            Err(DataDirError::NotFolder { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder and those above it. Durable when this returns.
@@ -391,6 +411,17 @@ mod tests {
         let names: Vec<_> =
             disk.list(Path::new("/srv/weir")).expect("there").into_iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["__cluster_metadata-0", "deleted", "quarantine", "weir.lock", "weir.meta"]);
+    }
+
+    #[test]
+    fn a_file_is_no_data_directory() {
+        let disk = Arc::new(SimDisk::default());
+        disk.create_dir(Path::new("/srv")).expect("is new");
+        put(&disk, "/srv/weir");
+        let words = "/srv/weir is not a folder";
+        assert!(open(&disk).expect_err("a file").to_string().starts_with(words));
+        let found = inspect(&*disk, Path::new("/srv/weir"), 1);
+        assert!(found.expect_err("a file").to_string().starts_with(words));
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::base::Timestamp;
 use crate::client::Client;
 use crate::env::{Clock, RealClock};
 
+mod settings;
+
+pub use settings::ClientSettings;
+
 /// Between two looks whether stdout still has a reader.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -69,39 +73,19 @@ impl Context {
     ///
     /// Errors: usage, when the address can't be read.
     pub async fn client(&self) -> Result<Client, Failure> {
-        self.check_settings()?;
+        self.settings()?;
         let timeout = self.global.timeout;
         let builder =
             Client::builder(&self.global.bootstrap).connect_timeout(timeout).request_timeout(timeout);
         builder.connect().await.map_err(|error| Failure::usage(format!("--bootstrap: {}", error.message)))
     }
 
-    /// A client setting of `-X`, read by `read`.
+    /// The settings of the client: those of `-X` over those of the environment.
     ///
-    /// Errors: usage, naming the key.
-    pub fn setting<T>(
-        &self,
-        key: &str,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Failure> {
-        let found = self.global.setting.iter().rev().find(|(name, _)| name == key);
-        let value = found.map(|(_, value)| read(value)).transpose();
-        value.map_err(|error| Failure::usage(format!("-X {key}: {error}")))
-    }
-
-    fn check_settings(&self) -> Result<(), Failure> {
-        for (key, _) in &self.global.setting {
-            if !CLIENT_SETTINGS.contains(&key.as_str()) {
-                let hint = crate::base::closest::did_you_mean(key, CLIENT_SETTINGS.iter().copied());
-                let known = CLIENT_SETTINGS.join(", ");
-                return Err(Failure::usage(format!(
-                    "-X: there is no client setting '{key}'.{hint} Known: {known}"
-                )));
-            }
-        }
-        Ok(())
+    /// Errors: usage, with every mistake.
+    pub fn settings(&self) -> Result<ClientSettings, Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        ClientSettings::read(&self.global.setting, variable)
+            .map_err(|errors| Failure::usage(errors.join("\n  ")))
     }
 }
-
-/// What `-X` sets on the commands that talk to a broker.
-pub const CLIENT_SETTINGS: &[&str] = &["batch.bytes", "buffer.bytes", "fetch.max.bytes", "linger.ms"];

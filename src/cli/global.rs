@@ -133,6 +133,44 @@ pub(super) fn record_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it takes a number of records, 0 or more".to_owned())
 }
 
+/// Reads how many of the last records are meant.
+pub(super) fn last_records(text: &str) -> Result<i64, String> {
+    let number = record_count(text)?;
+    i64::try_from(number).map_err(|_| "no partition has that many records".to_owned())
+}
+
+/// Reads the number of a partition; several stand with commas between them.
+pub(super) fn partition(text: &str) -> Result<i32, String> {
+    let number: Option<i32> = text.parse().ok();
+    let number = number.filter(|number| *number >= 0);
+    number.ok_or_else(|| "it takes the number of a partition, 0 or more; several as 0,1,2".to_owned())
+}
+
+/// Reads how many partitions a topic has.
+pub(super) fn partition_count(text: &str) -> Result<i32, String> {
+    let number: Option<i32> = text.parse().ok();
+    let number = number.filter(|number| *number >= 1);
+    number.ok_or_else(|| "it takes a number of partitions, 1 or more".to_owned())
+}
+
+/// Reads an offset.
+pub(super) fn offset(text: &str) -> Result<i64, String> {
+    let number: Option<i64> = text.parse().ok();
+    number.filter(|number| *number >= 0).ok_or_else(|| "it takes an offset, 0 or more".to_owned())
+}
+
+/// Reads how many records a second.
+pub(super) fn record_rate(text: &str) -> Result<u64, String> {
+    let number: Option<u64> = text.parse().ok();
+    let number = number.filter(|number| (1..=1_000_000_000).contains(number));
+    number.ok_or_else(|| "it takes records a second, 1 to 1000000000".to_owned())
+}
+
+/// Whether a name stands for all that look like it.
+pub(super) fn is_glob(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
 /// Reads a time above zero with its unit, such as `10s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     // WHY: some tools count seconds there, others ms.

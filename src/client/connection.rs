@@ -227,6 +227,10 @@ fn from_status(address: &str, status: Status) -> Error {
         return error_with_facts(kind, status.message().to_owned(), told.metadata);
     }
     let detail = deepest_cause(&status).unwrap_or_else(|| status.message().to_owned());
+    // WHY these words: the answer of a server of HTTP/1, mail or the like, read as a frame, is longer than any frame.
+    if detail.contains("frame with invalid size") {
+        return Error::new(ErrorKind::Unavailable, other_server(address)).caused_by(status);
+    }
     let from_transport = std::error::Error::source(&status).is_some();
     let (kind, message) = match status.code() {
         Code::Unavailable => (ErrorKind::Unavailable, unreachable(address, &detail)),
@@ -249,6 +253,13 @@ fn from_status(address: &str, status: Status) -> Error {
         code => (ErrorKind::Internal, format!("the server at {address} answered {code:?}: {detail}")),
     };
     Error::new(kind, message).caused_by(status)
+}
+
+fn other_server(address: &str) -> String {
+    format!(
+        "the server at {address} does not answer in HTTP/2, so it is no Weir broker; check the address and the port \
+         ({PORT_DEFAULT} unless the broker's --listen says otherwise)"
+    )
 }
 
 fn unreachable(address: &str, detail: &str) -> String {

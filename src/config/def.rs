@@ -151,8 +151,14 @@ impl Key {
     /// Reads a value of any kind but text; `text` went through [`shown`], so that an error may repeat it.
     fn parse_short(&self, text: &str) -> Result<Value, String> {
         match self.kind {
-            KeyKind::Bytes(range) => parse_bytes(text).and_then(|number| self.in_range(number, range)),
-            KeyKind::Duration(range) => parse_ms(text).and_then(|number| self.in_range(number, range)),
+            KeyKind::Bytes(range) => {
+                let number = parse_bytes(text).map_err(|error| or_none(error, range));
+                number.and_then(|number| self.in_range(number, range))
+            }
+            KeyKind::Duration(range) => {
+                let number = parse_ms(text).map_err(|error| or_none(error, range));
+                number.and_then(|number| self.in_range(number, range))
+            }
             KeyKind::Integer(range) => text
                 .parse()
                 .map_err(|_| format!("'{text}' is not a whole number"))
@@ -319,6 +325,11 @@ pub fn unknown_key<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, lis
         key: shown(name),
         message: format!("there is no such config key.{hint} `{list}` lists them"),
     }
+}
+
+/// What a size or duration may be, with the word for none where there is one.
+fn or_none(error: String, range: Range) -> String {
+    if range.or_none { format!("{error}, or -1 for no limit") } else { error }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

@@ -21,8 +21,18 @@ const BROKER_LIST: &str = "weir serve --print-config";
 const PREFIX: &str = "WEIR_";
 
 /// Environment variables that are not settings of the broker: those of the client commands and of the tests.
-const OTHER_VARIABLES: &[&str] =
-    &["WEIR_BOOTSTRAP", "WEIR_BLESS", "WEIR_CONFIG", "WEIR_CONTEXT", "WEIR_TIMEOUT"];
+const OTHER_VARIABLES: &[&str] = &[
+    "WEIR_BATCH_BYTES",
+    "WEIR_BLESS",
+    "WEIR_BOOTSTRAP",
+    "WEIR_BUFFER_BYTES",
+    "WEIR_COMPLETION_TIMEOUT",
+    "WEIR_CONFIG",
+    "WEIR_CONTEXT",
+    "WEIR_FETCH_MAX_BYTES",
+    "WEIR_LINGER_MS",
+    "WEIR_TIMEOUT",
+];
 
 /// A config file that the caller has read.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod def;
+pub mod kafka;
 pub mod load;
 pub mod topic;
 

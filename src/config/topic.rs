@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::def::{
     ConfigError, DURATION_MS_MAX, Fallback, Key, KeyKind, Range, SIZE_BYTES_MAX, Value, Words, unknown_key,
 };
+use super::kafka::missing_topic_key;
 use crate::base::limits::{BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, UNSYNCED_BYTES_MAX, UNSYNCED_MS_MAX};
 
 /// Smallest `segment.bytes`. A batch that is larger than the segment size gets a segment of its own, so small
@@ -157,7 +158,12 @@ impl TopicConfig {
 /// Errors: there is no such key; the nearest one is named.
 pub fn topic_key(name: &str) -> Result<&'static TopicKey, ConfigError> {
     let row = TOPIC_KEYS.iter().find(|row| row.key.name == name);
-    row.ok_or_else(|| unknown_key(name, TOPIC_KEYS.iter().map(|row| row.key.name), "weir topic config-keys"))
+    row.ok_or_else(|| match missing_topic_key(name) {
+        Some(why) => {
+            ConfigError { key: name.to_owned(), message: format!("Weir has no such config key: {why}") }
+        }
+        None => unknown_key(name, TOPIC_KEYS.iter().map(|row| row.key.name), "weir topic config-keys"),
+    })
 }
 
 const CLEANUP: Words = Words {

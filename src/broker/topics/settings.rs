@@ -14,8 +14,13 @@ const CONFIGS_NAMED_MAX: usize = 8;
 
 /// Whether these configs can be set. Errors: INVALID_CONFIG with the first mistakes.
 pub fn check_configs(topic: &str, configs: &Configs) -> Result<(), Error> {
+    let errors = mistakes(configs);
+    if errors.is_empty() { Ok(()) } else { Err(invalid_configs(topic, &errors)) }
+}
+
+fn mistakes(configs: &Configs) -> Vec<ConfigError> {
     let pairs = configs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    TopicConfig::from_pairs(pairs).map(|_| ()).map_err(|errors| invalid_configs(topic, &errors))
+    TopicConfig::from_pairs(pairs).err().unwrap_or_default()
 }
 
 /// The configs of a topic after a change.
@@ -26,15 +31,12 @@ pub fn changed_configs(topic: &Topic, set: &Configs, delete: &BTreeSet<String>) 
         let message = format!("config '{}' is both set and deleted; do one of the two", shown(key));
         return Err(Error::new(ErrorKind::InvalidRequest, message).with("key", shown(key)));
     }
-    let unknown: Vec<_> = delete.iter().filter_map(|key| topic_key(key).err()).collect();
-    if !unknown.is_empty() {
-        return Err(invalid_configs(&topic.name, &unknown));
-    }
+    let mut errors: Vec<_> = delete.iter().filter_map(|key| topic_key(key).err()).collect();
     let mut configs = topic.configs.clone();
     configs.retain(|key, _| !delete.contains(key));
     configs.extend(set.clone());
-    check_configs(&topic.name, &configs)?;
-    Ok(configs)
+    errors.extend(mistakes(&configs));
+    if errors.is_empty() { Ok(configs) } else { Err(invalid_configs(&topic.name, &errors)) }
 }
 
 /// Whether a topic may have this many partitions. Errors: INVALID_PARTITIONS with the range.
@@ -53,9 +55,8 @@ pub fn check_partition_count(topic: &str, count: i32) -> Result<(), Error> {
 
 fn invalid_configs(topic: &str, errors: &[ConfigError]) -> Error {
     let named = &errors[..errors.len().min(CONFIGS_NAMED_MAX)];
-    let reasons: Vec<String> =
-        named.iter().map(|error| format!("{}: {}", shown(&error.key), error.message)).collect();
-    let keys: Vec<String> = named.iter().map(|error| shown(&error.key)).collect();
+    let reasons: Vec<String> = named.iter().map(ToString::to_string).collect();
+    let keys: Vec<String> = named.iter().map(|error| error.key.clone()).collect();
     let more = match errors.len() - named.len() {
         0 => String::new(),
         left => format!("; and {left} more"),

@@ -105,7 +105,7 @@ fn target(topic: &str, partition: i32, asked: Offset, marks: LogOffsets) -> Resu
         _ => {
             let message = format!(
                 "partition {partition} of topic '{topic}' can't be trimmed to offset {asked}: it holds offsets \
-                 {log_start} to {high_watermark}; give one of these, or -1 for all"
+                 {log_start} to {high_watermark}; give one of these"
             );
             Err(Error::new(ErrorKind::OffsetOutOfRange, message)
                 .with("topic", topic)

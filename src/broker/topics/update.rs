@@ -160,7 +160,13 @@ mod tests {
             ..request("orders")
         };
         assert_eq!(kind(both), ErrorKind::InvalidRequest);
-        let unknown = UpdateTopic { delete_configs: ["flsh".to_owned()].into(), ..request("orders") };
+        let unknown = UpdateTopic {
+            delete_configs: ["flsh".to_owned()].into(),
+            set_configs: configs(&[("flush.ms", "never")]),
+            ..request("orders")
+        };
+        let told = plan_update(&image(), &unknown).expect_err("two mistakes").message;
+        assert!(told.contains("flsh: ") && told.contains("flush.ms: "), "{told}");
         assert_eq!(kind(unknown), ErrorKind::InvalidConfig);
         assert_eq!(kind(request("ordres")), ErrorKind::TopicNotFound);
         assert_eq!(kind(request("__consumer_offsets")), ErrorKind::PolicyViolation);

@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::grep::Pattern;
 use crate::cli::about::topic_names;
-use crate::cli::global::{duration, record_count};
+use crate::cli::global::{duration, last_records, partition, record_count};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +21,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub struct ConsumeArgs {
-    /// Topics to read
+    /// Topics to read; * and ? stand for anything, among the topics that there are now
     #[arg(required = true, value_name = "TOPIC", add = ArgValueCompleter::new(topic_names))]
     pub topics: Vec<String>,
     /// Where to begin: start, end, N, -N (end minus N), +N, A:B (from A up to B), @TIME, @TIME:TIME
@@ -29,7 +29,7 @@ pub struct ConsumeArgs {
     #[arg(short, long, value_name = "OFFSET", allow_hyphen_values = true, verbatim_doc_comment)]
     pub offset: Vec<String>,
     /// Only these partitions
-    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
     pub partitions: Vec<i32>,
     /// Exit at the ends as they are now
     #[arg(short, long)]
@@ -39,7 +39,7 @@ pub struct ConsumeArgs {
     #[arg(allow_negative_numbers = true, value_parser = record_count)]
     pub count: Option<u64>,
     /// The last N records of each partition, then what comes (with -e: then exit)
-    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with = "offset", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with = "offset", value_parser = last_records)]
     pub tail: Option<i64>,
     /// Print records like this, such as '%p/%o %k=%v\n' [default: value and newline]
     #[arg(short, long, value_name = "FORMAT", conflicts_with = "json")]

@@ -6,6 +6,7 @@ use super::args::ConsumeArgs;
 use super::goal::Reach;
 use crate::base::{Error, ErrorKind, Offset};
 use crate::cli::exit::{Failure, no_partition};
+use crate::cli::global::is_glob;
 use crate::cli::offset::{Bounds, Place, Span, parse_span};
 use crate::client::{Admin, At, Topic};
 
@@ -43,6 +44,17 @@ pub(super) fn span(args: &ConsumeArgs, now_ms: i64) -> Result<Span, Failure> {
 pub(super) async fn plan(admin: &Admin, args: &ConsumeArgs, span: Span) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
     for name in &args.topics {
+        if is_glob(name) {
+            let topics = admin.list_topics().matching(name).await?;
+            if topics.is_empty() {
+                let message = format!("no topic matches '{name}'; `weir topic list` shows all");
+                plan.errors.push(Error::new(ErrorKind::TopicNotFound, message));
+            }
+            for topic in topics {
+                add(admin, args, span, topic, &mut plan).await?;
+            }
+            continue;
+        }
         match admin.describe_topic(name).await {
             Ok(topic) => add(admin, args, span, topic, &mut plan).await?,
             Err(error) if error.kind == ErrorKind::TopicNotFound => plan.errors.push(error),

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream::Stream};
 use super::args::ConsumeArgs;
 use super::goal::{Goal, Step};
 use super::plan::{Plan, Planned, plan, span};
-use crate::base::size::{parse_bytes, print_bytes};
+use crate::base::size::print_bytes;
 use crate::base::time::{as_ms, print_ms};
 use crate::base::{Error, ErrorKind, Offset};
 use crate::cli::context::Context;
@@ -133,8 +133,8 @@ async fn events(context: &Context, client: &Client, partitions: &[Planned]) -> R
             continue;
         }
         let mut builder = client.consumer().topic(&*going[0].topic);
-        if let Some(bytes) = context.setting("fetch.max.bytes", parse_bytes)? {
-            builder = builder.max_bytes(usize::try_from(bytes).unwrap_or(0));
+        if let Some(bytes) = context.settings()?.size("fetch.max.bytes") {
+            builder = builder.max_bytes(bytes);
         }
         for planned in going {
             let start = Start::Offset(planned.reach.from);

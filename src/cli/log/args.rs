@@ -7,6 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::base::Offset;
 use crate::cli::about::topic_names;
+use crate::cli::global::{offset, partition};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +53,7 @@ pub struct InspectArgs {
     #[arg(long)]
     pub records: bool,
     /// Begin at this offset
-    #[arg(long, value_name = "OFFSET", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "OFFSET", default_value_t = 0, value_parser = offset)]
     pub from: Offset,
 }
 
@@ -85,7 +86,7 @@ pub struct SegmentsArgs {
     #[arg(value_name = "TOPIC[:PARTITION]", value_parser = topic_and_partition, add = ArgValueCompleter::new(topic_names))]
     pub topic: TopicAndPartition,
     /// Only these partitions
-    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
     pub partitions: Vec<i32>,
 }
 

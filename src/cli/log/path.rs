@@ -47,6 +47,12 @@ impl Place {
                 ))),
             };
         }
+        // A link to a folder is as good as the folder.
+        if there.kind == EntryKind::Other && disk.list(path).is_err() {
+            return Err(Failure::failed(format!(
+                "'{shown}' is neither a file nor a folder; name a data directory, a partition's folder or a .log file"
+            )));
+        }
         if disk.stat(&path.join(DATA_DIR_FILE)).map_err(failed)?.is_some() {
             let names = folder::list(&**disk, path).map_err(failed)?;
             return Ok(Self::DataDir(path.to_owned(), names.iter().map(|name| path.join(name)).collect()));

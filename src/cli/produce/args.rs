@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli::about::topic_names;
-use crate::cli::global::{key_value, record_count};
+use crate::cli::global::{key_value, partition, record_count, record_rate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,7 @@ pub struct ProduceArgs {
     #[arg(short = 'H', long = "header", value_name = "KEY=VALUE", value_parser = key_value)]
     pub headers: Vec<(String, String)>,
     /// Partition of every record [default: by key, else in turns]
-    #[arg(short, long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short, long, value_name = "N", conflicts_with = "json", value_parser = partition)]
     pub partition: Option<i32>,
     /// When a record counts as written: all, 1 (leader), 0 (never asked)
     #[arg(short, long, default_value = "all", hide_possible_values = true)]
@@ -60,7 +60,7 @@ pub struct ProduceArgs {
     #[arg(short = 'z', long, value_name = "CODEC", default_value = "none", hide_possible_values = true)]
     pub compression: Codec,
     /// Records per second at most
-    #[arg(short, long, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(short, long, value_name = "RATE", value_parser = record_rate)]
     pub rate: Option<u64>,
     /// Stop after N records
     #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = record_count)]

@@ -10,8 +10,6 @@ use super::args::{Acks, Codec, ProduceArgs};
 use super::flights::{Echo, Flights};
 use super::input::{Chunk, Line, lines};
 use super::parse::{Parser, delimiter};
-use crate::base::size::parse_bytes;
-use crate::base::time::parse_ms;
 use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -87,11 +85,7 @@ fn missing_topic(mut error: Error, topic: &str) -> Failure {
 }
 
 async fn producer(context: &Context, args: &ProduceArgs, client: &Client) -> Result<Producer, Failure> {
-    let bytes = |text: &str| {
-        parse_bytes(text).and_then(|bytes| usize::try_from(bytes).map_err(|error| error.to_string()))
-    };
-    let time =
-        |text: &str| parse_ms(text).and_then(|ms| u64::try_from(ms).map_err(|error| error.to_string()));
+    let settings = context.settings()?;
     let mut builder = client
         .producer()
         .acks(match args.acks {
@@ -107,13 +101,13 @@ async fn producer(context: &Context, args: &ProduceArgs, client: &Client) -> Res
             Codec::Zstd => crate::client::Codec::Zstd,
         })
         .delivery_timeout(context.global.timeout);
-    if let Some(linger) = context.setting("linger.ms", time)? {
+    if let Some(linger) = settings.get("linger.ms") {
         builder = builder.linger(Duration::from_millis(linger));
     }
-    if let Some(batch) = context.setting("batch.bytes", bytes)? {
+    if let Some(batch) = settings.size("batch.bytes") {
         builder = builder.batch_bytes(batch);
     }
-    if let Some(buffer) = context.setting("buffer.bytes", bytes)? {
+    if let Some(buffer) = settings.size("buffer.bytes") {
         builder = builder.buffer_memory(buffer);
     }
     // The library speaks of its methods, which are called as the keys are but for the dot.

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command, CommandFactory, Error};
 use super::tell;
 use crate::cli::args::Cli;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Form, is_shown, set_form};
+use crate::cli::output::{Form, is_shown, set_form, shown};
 use crate::cli::stderr;
 
 /// Commands of other tools, with the command below which they were looked for.
@@ -127,10 +127,10 @@ pub(super) fn refuse(error: Error) -> Exit {
         return Exit::Usage;
     }
     let told = explain(error, &words, root);
-    let plain = told.to_string();
-    match plain.chars().all(|letter| letter == '\n' || is_shown(letter)) {
+    // WHY words, not what is told: the library takes escapes out of its text, and prints them with its colours.
+    match words.iter().all(|word| word.chars().all(is_shown)) {
         true => drop(told.print()),
-        false => stderr::say(crate::cli::output::shown(&plain).trim_end()),
+        false => stderr::say(shown(&told.to_string()).trim_end()),
     }
     Exit::Usage
 }
@@ -167,6 +167,7 @@ fn form_asked(words: &[String]) -> Option<Form> {
 /// arguments that it shows. `words` are those of the command line, `root` is the tree.
 pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> Error {
     root.build();
+    show_all(&mut error);
     let command = command_of(&mut root, words).0;
     if error.kind() == ErrorKind::MissingRequiredArgument {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
@@ -189,6 +190,18 @@ pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> 
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     }
     error
+}
+
+/// Makes what the error repeats of the command line visible.
+fn show_all(error: &mut Error) {
+    let hidden = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) if !text.chars().all(is_shown) => Some((kind, shown(text))),
+        _ => None,
+    };
+    let hidden: Vec<(ContextKind, String)> = error.context().filter_map(hidden).collect();
+    for (kind, text) in hidden {
+        error.insert(kind, ContextValue::String(text));
+    }
 }
 
 /// The command that the words reach, and its path.

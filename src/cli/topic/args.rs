@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli::about::topic_names;
-use crate::cli::global::key_value;
+use crate::cli::global::{key_value, partition, partition_count};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +57,7 @@ pub struct CreateArgs {
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
     /// Partitions of each topic [default: the broker's, 1]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = partition_count)]
     pub partitions: Option<i32>,
     /// Copies of each partition: this version keeps 1
     #[arg(short, long, value_name = "N", value_parser = replicas)]
@@ -146,7 +146,7 @@ pub struct AlterArgs {
     #[arg(short, long = "delete-config", value_name = "KEY")]
     pub deleted: Vec<String>,
     /// Raise the number of partitions to N
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = partition_count)]
     pub partitions: Option<i32>,
     /// Show what would change, change nothing
     #[arg(long)]
@@ -190,7 +190,7 @@ pub struct TrimArgs {
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
     pub to: String,
     /// Only these partitions
-    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
     pub partitions: Vec<i32>,
     /// Show what would go, remove nothing
     #[arg(long)]

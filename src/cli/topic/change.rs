@@ -20,6 +20,7 @@ struct Item {
 
 /// Creates topics with the same settings. A topic that fails does not keep the others from being created.
 pub(super) async fn create(context: &Context, admin: &Admin, args: &CreateArgs) -> Result<Exit, Failure> {
+    refuse_twice(&args.configs, &[])?;
     let mut items = Vec::new();
     for name in &args.names {
         let mut request = admin.create_topic(name);
@@ -45,6 +46,15 @@ pub(super) async fn create(context: &Context, admin: &Admin, args: &CreateArgs) 
     finish(context, "topic create", args.dry_run, items)
 }
 
+/// A setting that is given twice has no value that whoever wrote the line could be sure of.
+fn refuse_twice(set: &[(String, String)], deleted: &[String]) -> Result<(), Failure> {
+    let keys: Vec<&String> = set.iter().map(|(key, _)| key).chain(deleted).collect();
+    match keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key)) {
+        None => Ok(()),
+        Some((_, key)) => Err(Failure::usage(format!("the setting {key} is given twice: keep one of them"))),
+    }
+}
+
 /// Partitions, replicas, and the settings that differ from the default.
 fn made(topic: &Topic) -> String {
     let mut text = format!("{}, 1 replica", count(topic.partitions.len() as i64, "partition"));
@@ -59,6 +69,7 @@ pub(super) async fn alter(context: &Context, admin: &Admin, args: &AlterArgs) ->
     if args.configs.is_empty() && args.deleted.is_empty() && args.partitions.is_none() {
         return Err(Failure::usage("nothing to change: give -c KEY=VALUE, -d KEY or -p N"));
     }
+    refuse_twice(&args.configs, &args.deleted)?;
     let mut request = admin.update_topic(&args.name);
     for (key, value) in &args.configs {
         request = request.set_config(key, value);

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::base::{Error, ErrorKind};
 use crate::cli::exit::{Exit, Failure, in_words};
+use crate::cli::global::is_glob;
 use crate::cli::output::{error_json, print_error};
 use crate::client::{Admin, Topic};
 
@@ -51,10 +52,6 @@ pub(super) async fn find(admin: &Admin, names: &[String]) -> Result<Found, Failu
     let mut seen = std::collections::HashSet::new();
     found.topics.retain(|topic| seen.insert(topic.name.clone()));
     Ok(found)
-}
-
-fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?'])
 }
 
 /// Prints the errors of single items and tells how the command ends with them.

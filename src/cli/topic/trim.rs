@@ -41,12 +41,17 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &TrimArgs) -> Re
         ];
         print_document("topic trim", Map::from_iter(fields))?;
     } else {
-        let verb = if args.dry_run { "would trim" } else { "trimmed" };
+        let has_worked = trimmed.iter().any(|trimmed| trimmed.new_start.is_ok());
+        let verb = match args.dry_run {
+            _ if !has_worked => "can't trim",
+            true => "would trim",
+            false => "trimmed",
+        };
         let is_table = matches!(form(), Form::Table | Form::Wide);
         let head = if is_table { format!("{verb} {}:\n", args.name) } else { String::new() };
         print(head + &table(&trimmed).print())?;
     }
-    if args.dry_run {
+    if args.dry_run && trimmed.iter().any(|trimmed| trimmed.new_start.is_ok()) {
         context.hint("Run again without --dry-run to apply.");
     }
     Ok(report(trimmed.iter().filter_map(|trimmed| trimmed.new_start.as_ref().err())))
