@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::exit::{Exit, Failure};
 use super::global::Global;
 use super::machine::this_machine;
-use super::output::{count, print, print_document, print_error};
+use super::output::{count, print, print_document, print_error, print_warning};
 use super::run::{LogForm, log_to_stderr};
 use super::signals::{Signals, survive_file_size_limit};
 use super::stderr;
@@ -24,7 +24,7 @@ use crate::broker::Broker;
 use crate::broker::data_dir::DataDirError;
 use crate::broker::start::StartError;
 use crate::config::BrokerSettings;
-use crate::config::load::{ConfigFile, Inputs, LoadError, Place, load};
+use crate::config::load::{ConfigFile, Inputs, LoadError, Place, left_out, load};
 use crate::env::{Clock, Env, RealClock, RealDisk, Rng};
 
 mod check;
@@ -50,7 +50,7 @@ pub struct ServeArgs {
     /// Folder that holds everything durable [default: ./weir-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Config file: TOML with the same keys as -X
+    /// Config file: TOML with the same keys as -X, or a server.properties of Kafka
     #[arg(short, long, value_name = "FILE", env = "WEIR_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
     /// Number of this broker [default: 1]
@@ -183,8 +183,10 @@ fn say(global: &Global, line: &str) {
 fn settings(global: &Global, args: &ServeArgs) -> Result<BrokerSettings, Failure> {
     let file = args.config.as_ref().map(read_config).transpose()?;
     let name = args.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let file = file.as_deref().map(|text| ConfigFile { name: &name, text });
+    file.map(left_out).unwrap_or_default().iter().for_each(|line| print_warning(line));
     let inputs = Inputs {
-        file: file.as_deref().map(|text| ConfigFile { name: &name, text }),
+        file,
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),

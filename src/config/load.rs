@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 pub use super::broker::Source;
 use super::broker::{BROKER_KEYS, BrokerKey, BrokerSettings, Machine};
 use super::def::{ConfigError, Value, unknown_key};
+use super::properties::{self, Meaning};
 use crate::base::closest::did_you_mean;
 
 /// The command that lists the keys of a broker.
@@ -39,7 +40,7 @@ const OTHER_VARIABLES: &[&str] = &[
 pub struct ConfigFile<'a> {
     /// What errors call it.
     pub name: &'a str,
-    /// Its text: TOML with dotted keys or nested tables.
+    /// Its text: TOML with dotted keys or nested tables; of a `.properties` file the lines of Kafka's brokers.
     pub text: &'a str,
 }
 
@@ -106,7 +107,8 @@ pub fn load(inputs: &Inputs<'_>, machine: &Machine) -> Result<BrokerSettings, Ve
     let mut loading =
         Loading { settings: BrokerSettings::defaults(machine), places: BTreeMap::new(), errors: Vec::new() };
     if let Some(file) = inputs.file {
-        let (given, errors) = read_file(file);
+        let is_properties = properties::is_properties(file.name);
+        let (given, errors) = if is_properties { read_properties(file) } else { read_file(file) };
         loading.errors.extend(errors);
         loading.take(Source::File, given);
     }
@@ -147,6 +149,11 @@ impl Loading {
             let place = self.places.remove(error.key.as_str()).map_or(Place::Flag, |(_, place)| place);
             self.errors.push(LoadError { place, error });
         }
+        // In the order in which a reader of the file meets them, then the others as they came.
+        self.errors.sort_by_key(|error| match &error.place {
+            Place::Line(_, line) => *line,
+            Place::Variable(_) | Place::Flag => usize::MAX,
+        });
         if self.errors.is_empty() { Ok(self.settings) } else { Err(self.errors) }
     }
 }
@@ -215,6 +222,35 @@ fn read_file(file: ConfigFile<'_>) -> (Vec<Given>, Vec<LoadError>) {
     // WHY: tables come sorted by key; people read a file from its top.
     given.sort_by_key(|(position, _)| *position);
     (given.into_iter().map(|(_, given)| given).collect(), errors)
+}
+
+/// What a `.properties` file sets; lines that are left out are told by [`left_out`].
+fn read_properties(file: ConfigFile<'_>) -> (Vec<Given>, Vec<LoadError>) {
+    let (mut given, mut errors) = (Vec::new(), Vec::new());
+    for (line, _, meaning) in properties::read(file.text) {
+        let place = Place::Line(file.name.to_owned(), line);
+        match meaning {
+            Meaning::Setting(key, text) => given.push(Given { key: key.to_owned(), text, place }),
+            Meaning::Wrong(key, message) => {
+                let error = ConfigError { key: key.to_owned(), message };
+                errors.push(LoadError { place, error });
+            }
+            Meaning::LeftOut(_) => {}
+        }
+    }
+    (given, errors)
+}
+
+/// The lines of a `.properties` file that set nothing, each with the reason; none for other files.
+pub fn left_out(file: ConfigFile<'_>) -> Vec<String> {
+    if !properties::is_properties(file.name) {
+        return Vec::new();
+    }
+    let told = |(line, key, meaning)| match meaning {
+        Meaning::LeftOut(why) => Some(format!("{} line {line}: {key} is left out: {why}", file.name)),
+        Meaning::Setting(..) | Meaning::Wrong(..) => None,
+    };
+    properties::read(file.text).into_iter().filter_map(told).collect()
 }
 
 /// One value of a TOML file under its dotted key.

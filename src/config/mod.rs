@@ -7,6 +7,7 @@ pub mod broker;
 pub mod def;
 pub mod kafka;
 pub mod load;
+pub mod properties;
 pub mod topic;
 
 pub use broker::{BrokerSettings, Machine};
