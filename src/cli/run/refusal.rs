@@ -97,7 +97,10 @@ const FLAGS: &[(&[&str], &str)] = &[
         &["--repair"],
         "nothing is to be done by hand: the next start of the broker sets a torn end aside, and never touches what stands before it",
     ),
-    (&["--idempotent", "--enable-idempotence"], "produce is idempotent by itself: a retry neither doubles nor reorders"),
+    (
+        &["--idempotent", "--enable-idempotence"],
+        "produce is idempotent by itself: a retry neither doubles nor reorders",
+    ),
     (&["--txn", "--transactional-id", "--read-uncommitted"], "this version has no transactions"),
     (&["--commit"], "this version has no consumer groups; -o says where to begin"),
     (&["--follow"], "consume follows by itself; -e ends at the end"),
