@@ -59,10 +59,10 @@ fn all_mistakes_of_all_sources_come_at_once_with_their_places() {
     };
     let errors = errors(&inputs);
     let expected = [
-        "weir.toml line 5: log.level: takes text in quotes, a whole number, true or false",
-        "weir.toml line 7: shutdown.timeout.ms: takes text in quotes",
         "weir.toml line 1: node.id: 'one' is not a whole number",
         "weir.toml line 4: log.levle: there is no such config key. Did you mean 'log.level'? `weir serve --print-config` lists them",
+        "weir.toml line 5: log.level: takes text in quotes, a whole number, true or false",
+        "weir.toml line 7: shutdown.timeout.ms: takes text in quotes",
         "environment variable WEIR_SHARD: shard: there is no such config key. Did you mean 'WEIR_SHARDS'? `weir serve --print-config` lists them",
         "environment variable WEIR_SHARDS: shards: 0 is out of range: 1 to 256",
         "command line: node.id: -4 is out of range",
@@ -95,8 +95,8 @@ fn the_same_key_twice_is_a_mistake() {
 fn broken_toml_names_its_line_and_what_was_read_is_still_checked() {
     let inputs = Inputs { file: file("shards = 0\nnode.id 7\n"), ..Inputs::default() };
     let errors = errors(&inputs);
-    assert!(errors[0].starts_with("weir.toml line 2: not TOML: "), "{errors:#?}");
-    assert_eq!(errors[1..], ["weir.toml line 1: shards: 0 is out of range: 1 to 256"]);
+    assert_eq!(errors[0], "weir.toml line 1: shards: 0 is out of range: 1 to 256");
+    assert!(errors.len() == 2 && errors[1].starts_with("weir.toml line 2: not TOML: "), "{errors:#?}");
 }
 
 #[test]
