@@ -97,11 +97,16 @@ pub fn config_value(key: &str, value: &str) -> String {
     format!("{value} ({words})")
 }
 
+/// Columns and rows of the terminal that stdout is; `None` where it is none, or does not tell.
+pub fn size_of_terminal() -> Option<(usize, usize)> {
+    let stdout = io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal())?;
+    Some((size.ws_col.into(), size.ws_row.into())).filter(|(columns, rows)| *columns > 0 && *rows > 0)
+}
+
 /// Columns of the terminal that stdout is; `None` where it is none, or does not tell.
 pub fn columns_of_terminal() -> Option<usize> {
-    let stdout = io::stdout();
-    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
-    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    size_of_terminal().map(|(columns, _)| columns)
 }
 
 /// Prints words to stdout, with nothing in them that a terminal would obey. Errors: as [`Failure::stdout`] reads them.

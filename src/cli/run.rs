@@ -43,6 +43,7 @@ fn tell(command: &str, failure: &Failure) -> Exit {
     if failure.message.is_empty() {
         return failure.exit;
     }
+    let command = if command.is_empty() { "weir" } else { command };
     let exit = match command {
         // WHY: to whoever runs it as a check, 2 is the broker's fault.
         cluster::CHECK => Exit::Unreachable,

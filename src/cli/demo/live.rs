@@ -1,17 +1,18 @@
 //! What the demo shows while records flow: a table that is drawn again on a terminal, plain lines otherwise.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::cli::exit::Failure;
-use crate::cli::output::{Column, Form, Table, count, form, print_raw, thousands};
+use crate::cli::output::{Column, Form, Table, count, form, print_raw, size_of_terminal, thousands};
 use crate::client::ConsumerRecord;
 
 /// Time between two drawings on a terminal.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 /// Time between two lines elsewhere.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// Columns of a terminal that holds the table whatever the counts become.
+const COLUMNS_MIN: usize = 60;
 
 /// One partition on the screen.
 #[derive(Clone, Copy, Default, Debug)]
@@ -35,6 +36,7 @@ pub(super) struct Live {
     rows: BTreeMap<(String, i32), Row>,
     begun: Duration,
     shown_at: Option<Duration>,
+    /// Whether stdout is a terminal that holds the table.
     on_terminal: bool,
     /// Nothing is drawn: a document at the end tells it all.
     is_silent: bool,
@@ -48,13 +50,15 @@ impl Live {
             let topic = (*topic).to_owned();
             (0..*count).map(move |partition| ((topic.clone(), partition), Row::default()))
         };
+        let rows: BTreeMap<_, _> = topics.iter().flat_map(row).collect();
         Self {
-            rows: topics.iter().flat_map(row).collect(),
             begun: now,
             shown_at: None,
-            on_terminal: io::stdout().is_terminal(),
+            on_terminal: size_of_terminal()
+                .is_some_and(|(columns, height)| columns >= COLUMNS_MIN && height > rows.len() + 1),
             is_silent: matches!(form(), Form::Json | Form::Yaml),
             lines_up: 0,
+            rows,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::exit::Failure;
+use crate::cli::output::size_of_terminal;
 
 /// Taken where the terminal does not tell.
 const COLUMNS: usize = 80;
@@ -30,7 +31,7 @@ impl Screen {
     pub(super) fn show(&self, frame: &str) -> Result<(), Failure> {
         match self {
             Self::Plain => write(&format!("{frame}\n")),
-            Self::Terminal => write(&redrawn(frame, size())),
+            Self::Terminal => write(&redrawn(frame, size_of_terminal().unwrap_or((COLUMNS, ROWS)))),
         }
     }
 }
@@ -47,14 +48,6 @@ impl Drop for Screen {
 fn write(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
-}
-
-/// Columns and rows of the terminal.
-fn size() -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(io::stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
-        _ => (COLUMNS, ROWS),
-    }
 }
 
 /// The frame from the upper left corner on, over what was there: without a flicker, because nothing is wiped before it is drawn.

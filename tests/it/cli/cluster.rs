@@ -78,3 +78,22 @@ fn tables_for_scripts_have_plain_numbers_and_no_other_line() {
     let all = served.prints(&["topic", "describe", "orders", "--output", "plain"]);
     assert!(all.contains("orders\tconfig\tretention.ms\t604800000\tdefault\n"), "{all}");
 }
+
+#[test]
+fn a_server_that_is_no_broker_is_called_so() {
+    use std::io::{Read, Write};
+    let served = Served::start();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    // It ends with the process of the tests.
+    std::thread::spawn(move || {
+        for connection in other.incoming() {
+            let mut connection = connection.unwrap();
+            let _ = connection.read(&mut [0; 1_024]);
+            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let ran = served.run(&["topic", "list", "-b", &address]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains(&format!("the server at {address} does not answer in HTTP/2")), "{ran:?}");
+}

@@ -1,6 +1,9 @@
 //! `weir serve --check` and `--print-config`.
 
-use crate::served::Served;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use crate::served::{Ran, Served};
 
 #[test]
 fn check_tells_the_state_of_the_data_directory_and_makes_nothing() {
@@ -84,4 +87,24 @@ fn every_setting_is_printed_with_its_source() {
         assert!(out.contains(line), "lacks {line}: {out}");
     }
     assert!(served.prints(&["serve", "--print-config", "-J"]).contains("\"source\":\"default\""));
+}
+
+#[test]
+fn a_demo_that_is_interrupted_while_records_flow_says_nothing_but_that_it_stops() {
+    let served = Served::start();
+    let mut weir = served.weir(&["demo"]);
+    let mut demo = weir.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(demo.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(" written, ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it was interrupted");
+    }
+    let status = std::process::Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    let ran = Ran::from(demo.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(rest.ends_with("stopped cleanly\n"), "{rest}");
 }
