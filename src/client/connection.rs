@@ -263,6 +263,13 @@ fn other_server(address: &str) -> String {
 }
 
 fn unreachable(address: &str, detail: &str) -> String {
+    // A broker that was killed ends like this, and a server of something else that has no use for a greeting in HTTP/2.
+    if detail.contains("stream closed because of a broken pipe") {
+        return format!(
+            "the server at {address} closed the connection without an answer; check the address, and that a Weir \
+             broker runs there"
+        );
+    }
     let is_here = ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|host| address.starts_with(host));
     let start = if is_here { " (`weir serve --dev` starts one here)" } else { "" };
     format!(

@@ -279,8 +279,10 @@ impl Sender {
             error.outcome = outcome;
         }
         error.message = format!(
-            "topic '{name}', partition {}, {} records: {}",
-            batch.partition, batch.record_count, error.message
+            "topic '{name}', partition {}, {}: {}",
+            batch.partition,
+            counted(batch.record_count),
+            error.message
         );
         self.shared.settle(batch, Err(Arc::new(error.with("topic", name))));
     }
@@ -306,7 +308,8 @@ impl Sender {
         let wait = print_ms(as_ms(self.shared.options.delivery_timeout));
         let words = cause.as_ref().map_or(String::new(), |error| format!("; last error: {error}"));
         let message = format!(
-            "topic '{name}', partition {partition}: {record_count} records were not acknowledged within {wait}{words}"
+            "topic '{name}', partition {partition}: no acknowledgement of {} within {wait}{words}",
+            counted(*record_count)
         );
         let mut error = Error::new(ErrorKind::TimedOut, message).outcome(outcome).with("topic", name);
         error.source = cause.map(Into::into);
@@ -391,4 +394,8 @@ fn read_reply(result: Option<grpc::ProduceResult>) -> Result<Stored, Refusal> {
             duplicate: result.duplicate,
         }),
     }
+}
+
+fn counted(records: i32) -> String {
+    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
 }
