@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::context::Context;
+use super::output::shown;
 
 /// Shorter work shows nothing.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ impl Progress {
         }
         self.drawn = Some(now);
         // WHY: stderr that is gone is no reason to stop the work.
-        let _ = write!(io::stderr(), "\r\x1b[2K{NO_WRAP}{}{WRAP}", line());
+        let _ = write!(io::stderr(), "\r\x1b[2K{NO_WRAP}{}{WRAP}", shown(&line()));
     }
 
     /// Takes the line away, before something else is printed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::output::shown;
 use crate::env::LossyLines;
 
 /// Most bytes that wait for a reader of stderr: some thousand lines.
@@ -81,17 +82,35 @@ fn put(lines: &[u8]) {
     }
 }
 
+/// Lines of the log with what a terminal would obey made visible. Escapes stay: they are the log's own colours, it makes those of others
+/// visible itself.
+fn as_shown(lines: &[u8]) -> String {
+    let lines = String::from_utf8_lossy(lines);
+    lines.split('\x1b').map(shown).collect::<Vec<_>>().join("\x1b")
+}
+
 /// The log's way to stderr: takes everything, whatever becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Log;
 
 impl Write for Log {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        put(lines);
+        put(as_shown(lines).as_bytes());
         Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_log_keep_their_colours_and_nothing_else() {
+        let line = "\x1b[32mINFO\x1b[0m topic \u{9b}2J\u{202e} ż\n";
+        assert_eq!(as_shown(line.as_bytes()), "\x1b[32mINFO\x1b[0m topic \\u{9b}2J\\u{202e} ż\n");
     }
 }

@@ -94,6 +94,11 @@ impl Look {
 
 /// Looks once, or until it is well, or until its time is over, or nobody reads what it finds.
 pub(super) async fn run(context: &Context, admin: &Admin, args: &HealthArgs) -> Result<Exit, Failure> {
+    if args.within.is_some() && !args.watch && !args.exit_when_healthy {
+        return Err(Failure::usage(
+            "--within says for how long --watch or --exit-when-healthy goes on: give one of them",
+        ));
+    }
     let mut told = None;
     let begun = context.monotonic();
     loop {

@@ -14,6 +14,7 @@ fn a_check_that_can_not_ask_is_unknown_and_never_critical() {
         "cluster health -X nope=1",
         "cluster health --nope",
         "cluster health --delay soon",
+        "cluster health --within 1s",
     ] {
         let ran = served.run(&line.split(' ').collect::<Vec<_>>());
         assert_eq!(ran.code, 3, "{line}: {ran:?}");
