@@ -28,12 +28,14 @@ pub(in crate::cli) fn run(global: &Global, args: &HelpArgs) -> Result<Exit, Fail
 
 fn find(root: Command, path: &[String]) -> Result<Command, String> {
     let mut here = root;
-    for word in path {
+    for (at, word) in path.iter().enumerate() {
         let fits = |command: &&Command| command.name == *word || command.aliases.contains(word);
         let Some(next) = here.commands.iter().find(fits) else {
             let hint = did_you_mean(word, here.commands.iter().map(|command| command.name.as_str()));
-            let name = &here.name;
-            return Err(format!("there is no command '{word}' below {name}.{hint} `weir help` lists them"));
+            let above: String = path[..at].iter().map(|word| format!(" {word}")).collect();
+            return Err(format!(
+                "there is no command '{word}' below weir{above}.{hint} `weir help{above}` lists them"
+            ));
         };
         here = next.clone();
     }
@@ -51,6 +53,10 @@ mod tests {
         assert_eq!(name(&[]), Ok("weir".to_owned()));
         assert_eq!(name(&["topic", "ls"]), Ok("list".to_owned()));
         let error = name(&["topic", "creat"]).expect_err("none");
-        assert!(error.contains("Did you mean 'create'?"), "{error}");
+        assert!(
+            error.contains("below weir topic. Did you mean 'create'? `weir help topic` lists them"),
+            "{error}"
+        );
+        assert!(name(&["topic", "topic"]).expect_err("none").contains("'topic' below weir topic."));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -57,10 +57,16 @@ pub(super) fn run(context: &Context, disk: &Arc<dyn Disk>, args: &InspectArgs) -
         match Place::find(disk, path)? {
             Place::Segment { folder, base_offset } => printer.segment(disk, &folder, base_offset)?,
             Place::Partition(folder) => printer.partition(disk, &folder)?,
-            Place::DataDir(path, _) => {
+            Place::DataDir(path, folders) => {
                 let shown = path.display();
+                // Those of a user before the broker's own, which begin with an underscore.
+                let is_own =
+                    |folder: &Path| folder.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'_');
+                let one = folders.iter().find(|folder| !is_own(folder)).or(folders.first()).cloned();
+                let one = one.unwrap_or_else(|| path.join("orders-0"));
                 return Err(Failure::usage(format!(
-                    "'{shown}' is a data directory; name one of its partitions, such as {shown}/orders-0"
+                    "'{shown}' is a data directory; name one of its partitions, such as {}",
+                    one.display()
                 )));
             }
         }
