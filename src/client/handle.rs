@@ -48,9 +48,10 @@ pub(super) struct Parts {
 
 impl Client {
     /// A client of the broker at `weir://host:port` or `host:port` (port 7070 when none is given), with the default
-    /// time limits. The connection is opened by the first request, and again by the next one after it was lost.
+    /// time limits; of several addresses, with commas between them, the first one that takes the connection. It is opened by
+    /// the first request, and again by the next one after it was lost.
     ///
-    /// Errors: INVALID_REQUEST when the address can't be read.
+    /// Errors: INVALID_REQUEST when an address can't be read.
     pub async fn connect(address: &str) -> Result<Self, Error> {
         Self::builder(address).connect().await
     }
