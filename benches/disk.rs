@@ -33,7 +33,8 @@ impl Store {
         disk.create_dir(&folder.path().join("t-0")).expect("the folder is new");
         let clock = Arc::new(RealClock::new());
         let env = Env { disk: Arc::new(disk), clock, rng: Arc::new(Rng::seeded(1)) };
-        let options = StoreOptions { disk_reserve_bytes: 0, open_files_max: 64 };
+        let options =
+            StoreOptions { disk_reserve_bytes: 0, open_files_max: 64, compaction_memory_bytes: 1 << 20 };
         let store = LogStore::open(env, folder.path(), options).expect("the folder is new");
         store.start_threads().expect("two threads more");
         store.mark_started().expect("the disk works");
@@ -73,6 +74,7 @@ pub(crate) fn batch(bytes: usize) -> ValidBatch {
         now_ms: 0,
         timestamp_after_max_ms: i64::MAX,
         max_decompressed_bytes: bytes,
+        needs_keys: false,
     };
     validate(parsed, &rules).expect("valid")
 }

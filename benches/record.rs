@@ -18,6 +18,7 @@ const RULES: Rules = Rules {
     now_ms: TIMESTAMP,
     timestamp_after_max_ms: i64::MAX,
     max_decompressed_bytes: 4 << 20,
+    needs_keys: false,
 };
 
 /// Encode, iterate and validate, each with small and with larger records.

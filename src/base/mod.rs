@@ -8,6 +8,7 @@ pub mod closest;
 pub mod error;
 pub mod hash;
 pub mod ids;
+pub mod keyed_hash;
 pub mod limits;
 pub mod offset;
 pub mod partitioner;

@@ -97,6 +97,7 @@ pub(super) async fn start(env: Env, settings: BrokerSettings) -> Result<Arc<Brok
     let options = StoreOptions {
         disk_reserve_bytes: settings.disk_reserve_of(total_bytes),
         open_files_max: settings.open_files_within(process::descriptors_max()),
+        compaction_memory_bytes: settings.compaction_memory_bytes,
     };
     let store = LogStore::open(env.clone(), &path, options).map_err(StartError::Store)?;
     let was_clean = store.was_clean();

@@ -293,7 +293,7 @@ pub struct ConfigValue {
 pub struct ConfigKey {
     /// The key.
     pub key: String,
-    /// "bytes", "duration", "integer" or "word".
+    /// "bytes", "duration", "integer", "ratio" or "word".
     pub value_type: String,
     /// Value where a topic sets none.
     pub default_value: String,

@@ -35,6 +35,13 @@ const DISK_RESERVE_BYTES_MIN: u64 = MIB;
 /// Bounds of the default `disk.reserve.bytes`: what deletes need on a small disk, and enough on the largest.
 const DISK_RESERVE_BYTES: (u64, u64) = (4 * MIB, 1024 * MIB);
 
+/// Smallest `compaction.memory.bytes`: some ten thousand keys a stretch. Below it a log is read over and over.
+const COMPACTION_BYTES_MIN: u64 = MIB;
+
+/// Bounds of the default `compaction.memory.bytes`. A key takes 36 bytes, so these are 230 thousand keys and 3.7 million; the upper one
+/// is what Kafka's cleaner takes by default (128 MiB) with its 24 bytes a key.
+const COMPACTION_BYTES: (u64, u64) = (8 * MIB, 128 * MIB);
+
 /// What the defaults depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Machine {
@@ -89,6 +96,8 @@ pub struct BrokerSettings {
     pub shards: usize,
     /// `open.files.max`: log files held open.
     pub open_files_max: usize,
+    /// `compaction.memory.bytes`: what the keys of one log may take during its compaction.
+    pub compaction_memory_bytes: u64,
     /// Logs that are recovered at a time after an unclean end. No key: a simulation takes 1, so that there is an order.
     pub recovery_threads: usize,
     /// `max.connections`.
@@ -158,6 +167,8 @@ impl BrokerSettings {
             disk_reserve_bytes: None,
             shards: if machine.cores <= 2 { 1 } else { (machine.cores - 1).min(SHARDS_MAX) },
             open_files_max: (machine.descriptors_max / 2).clamp(OPEN_FILES_MIN, OPEN_FILES_MAX) as usize,
+            compaction_memory_bytes: (machine.memory_bytes / 32)
+                .clamp(COMPACTION_BYTES.0, COMPACTION_BYTES.1),
             recovery_threads: RECOVERY_THREADS,
             connections_max: 10_000,
             shutdown_timeout_ms: 10_000,
@@ -313,6 +324,16 @@ pub static BROKER_KEYS: &[BrokerKey] = &[
     },
     BrokerKey {
         key: Key {
+            name: "compaction.memory.bytes",
+            kind: KeyKind::Bytes(Range::of(COMPACTION_BYTES_MIN as i64, SIZE_BYTES_MAX)),
+            default: Fallback::Computed("1/32 of RAM, 8 MiB to 128 MiB"),
+            doc: "Memory for the keys of the one log that is being compacted, 36 bytes each; a log with more keys is compacted in stretches.",
+        },
+        get: |settings| Some(Value::Number(settings.compaction_memory_bytes as i64)),
+        set: |settings, value| settings.compaction_memory_bytes = value.number().unsigned_abs(),
+    },
+    BrokerKey {
+        key: Key {
             name: "max.connections",
             kind: KeyKind::Integer(Range::of(1, 1_000_000)),
             default: Fallback::Value("10000"),
@@ -427,6 +448,7 @@ mod tests {
         ("disk.reserve.bytes", "2097152"),
         ("shards", "3"),
         ("open.files.max", "100"),
+        ("compaction.memory.bytes", "1048576"),
         ("max.connections", "50"),
         ("shutdown.timeout.ms", "500"),
         ("log.retention.check.interval.ms", "100"),

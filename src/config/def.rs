@@ -19,6 +19,8 @@ pub const SIZE_BYTES_MAX: i64 = 1 << 60;
 /// Most letters of a wrong value that an error repeats.
 const SHOWN_LETTERS_MAX: usize = 64;
 
+const MILLION: f64 = 1_000_000.0;
+
 /// One config key.
 #[derive(Debug)]
 pub struct Key {
@@ -41,6 +43,8 @@ pub enum KeyKind {
     Duration(Range),
     /// A whole number.
     Integer(Range),
+    /// A share, from 0 to 1 with six digits at most.
+    Ratio,
     /// One of a few words, upper and lower case being the same.
     Word(&'static Words),
     /// `true` or `false`.
@@ -87,6 +91,8 @@ pub enum Fallback {
 pub enum Value {
     /// Bytes, milliseconds or a whole number.
     Number(i64),
+    /// A share, in millionths.
+    Ratio(u32),
     /// One of the words of the key.
     Word(&'static str),
     /// A switch.
@@ -163,6 +169,7 @@ impl Key {
                 .parse()
                 .map_err(|_| format!("'{text}' is not a whole number"))
                 .and_then(|number| self.in_range(number, range)),
+            KeyKind::Ratio => parse_ratio(text).map(Value::Ratio),
             KeyKind::Word(words) => words.find(text).map(Value::Word),
             KeyKind::Bool => parse_bool(text).map(Value::Bool),
             KeyKind::Address => parse_address(text).map(Value::Address),
@@ -181,6 +188,7 @@ impl Key {
             KeyKind::Bytes(_) => "bytes",
             KeyKind::Duration(_) => "duration",
             KeyKind::Integer(_) => "integer",
+            KeyKind::Ratio => "ratio",
             KeyKind::Word(_) => "word",
             KeyKind::Bool => "bool",
             KeyKind::Address => "address",
@@ -211,6 +219,7 @@ impl Key {
                 let none = if range.or_none { ", or -1 for no limit" } else { "" };
                 format!("{} to {}{none}", self.with_words(range.min), self.with_words(range.max))
             }
+            KeyKind::Ratio => "0 to 1".to_owned(),
             KeyKind::Word(words) => words.choices.join(", "),
             KeyKind::Bool => "true, false".to_owned(),
             KeyKind::Address => "an IP address and a port".to_owned(),
@@ -266,6 +275,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
+            Self::Ratio(millionths) => write!(f, "{}", f64::from(*millionths) / MILLION),
             Self::Word(word) => f.write_str(word),
             Self::Bool(yes) => write!(f, "{yes}"),
             Self::Address(address) => write!(f, "{address}"),
@@ -282,6 +292,14 @@ impl Value {
         match self {
             Self::Number(number) => *number,
             other => panic!("a number key holds {other:?}"),
+        }
+    }
+
+    /// The share of a ratio key, in millionths. Panics: as [`Value::number`].
+    pub fn millionths(&self) -> u32 {
+        match self {
+            Self::Ratio(millionths) => *millionths,
+            other => panic!("a ratio key holds {other:?}"),
         }
     }
 
@@ -330,6 +348,12 @@ pub fn unknown_key<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, lis
 /// What a size or duration may be, with the word for none where there is one.
 fn or_none(error: String, range: Range) -> String {
     if range.or_none { format!("{error}, or -1 for no limit") } else { error }
+}
+
+fn parse_ratio(text: &str) -> Result<u32, String> {
+    let wrong = || format!("'{text}' is not a share such as 0.5, from 0 to 1");
+    let share: f64 = text.parse().map_err(|_| wrong())?;
+    if (0.0..=1.0).contains(&share) { Ok((share * MILLION).round() as u32) } else { Err(wrong()) }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

@@ -2,17 +2,13 @@
 
 /// Keys of topics with what takes their place, or why nothing does.
 const TOPIC_KEYS: &[(&str, &str)] = &[
-    ("delete.retention.ms", COMPACTION),
     ("file.delete.delay.ms", "files of deleted records go at once"),
     ("flush.messages", "flush, flush.ms and flush.bytes say when records are synced"),
     ("index.interval.bytes", "Weir chooses how dense its indexes are"),
-    ("max.compaction.lag.ms", COMPACTION),
     ("message.downconversion.enable", "there is one format of records, and nothing to convert"),
     ("message.format.version", "there is one format of records"),
     ("message.timestamp.before.max.ms", "old timestamps are taken as they are"),
     ("message.timestamp.difference.max.ms", "use message.timestamp.after.max.ms"),
-    ("min.cleanable.dirty.ratio", COMPACTION),
-    ("min.compaction.lag.ms", COMPACTION),
     ("min.insync.replicas", "this version keeps 1 copy of each partition, which is always in sync"),
     ("preallocate", "files grow as they are written"),
     ("remote.storage.enable", "records are kept on this broker only"),
@@ -23,8 +19,6 @@ const TOPIC_KEYS: &[(&str, &str)] = &[
         "this version keeps 1 copy of each partition: there is no other leader",
     ),
 ];
-
-const COMPACTION: &str = "compaction does not exist yet";
 
 /// Why a key of Kafka's topics is none of Weir's; nothing for names that Kafka does not know either.
 pub fn missing_topic_key(name: &str) -> Option<&'static str> {

@@ -13,4 +13,4 @@ pub mod topic;
 pub use broker::{BrokerSettings, Machine};
 pub use def::ConfigError;
 pub use load::{Source, load};
-pub use topic::{CompressionType, FlushMode, TimestampType, TopicConfig};
+pub use topic::{CleanupPolicy, CompressionType, FlushMode, TimestampType, TopicConfig};

@@ -18,6 +18,17 @@ const SEGMENT_BYTES_MIN: i64 = 1_024;
 /// Smallest `max.message.bytes`: room for the header of a batch and a small record.
 const MESSAGE_BYTES_MIN: i64 = 128;
 
+/// How old records go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CleanupPolicy {
+    /// Whole segments, by age and size.
+    Delete,
+    /// Those whose key has a newer record.
+    Compact,
+    /// Both.
+    CompactDelete,
+}
+
 /// When appended records of a topic are synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FlushMode {
@@ -50,12 +61,20 @@ pub enum TimestampType {
 /// All settings of one topic, defaults filled in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TopicConfig {
-    /// Whether `cleanup.policy` contains `compact`: then records are missing between others, and that is no damage.
-    pub is_compacted: bool,
+    /// `cleanup.policy`.
+    pub cleanup: CleanupPolicy,
     /// `retention.ms`; -1 keeps for ever.
     pub retention_ms: i64,
     /// `retention.bytes` of each partition; -1 is no bound.
     pub retention_bytes: i64,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_dirty_millionths: u32,
+    /// `delete.retention.ms`: how long a tombstone stays after the pass that first met it.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`; -1 is no bound.
+    pub max_compaction_lag_ms: i64,
     /// `segment.bytes`; a larger batch gets a segment of its own.
     pub segment_bytes: u64,
     /// `segment.ms`.
@@ -99,9 +118,13 @@ pub struct TopicSetting {
 impl Default for TopicConfig {
     fn default() -> Self {
         Self {
-            is_compacted: false,
+            cleanup: CleanupPolicy::Delete,
             retention_ms: 604_800_000,
             retention_bytes: -1,
+            min_dirty_millionths: 500_000,
+            delete_retention_ms: 86_400_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: -1,
             segment_bytes: 1 << 30,
             segment_ms: 604_800_000,
             max_message_bytes: 1_048_588,
@@ -133,7 +156,34 @@ impl TopicConfig {
                 Ok(_) => {}
             }
         }
+        if config.max_compaction_lag_ms >= 0 && config.min_compaction_lag_ms > config.max_compaction_lag_ms {
+            errors.push(ConfigError {
+                key: "min.compaction.lag.ms".to_owned(),
+                message: format!(
+                    "{} is above max.compaction.lag.ms, {}",
+                    config.min_compaction_lag_ms, config.max_compaction_lag_ms
+                ),
+            });
+        }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// Whether older records go when their key has a newer one.
+    pub fn is_compacted(&self) -> bool {
+        self.cleanup != CleanupPolicy::Delete
+    }
+
+    /// Whether segments go by age and size.
+    pub fn is_deleted(&self) -> bool {
+        self.cleanup != CleanupPolicy::Compact
+    }
+
+    /// Age at which a new segment begins: a compacted topic must be able to compact within `max.compaction.lag.ms`.
+    pub fn roll_after_ms(&self) -> i64 {
+        match self.max_compaction_lag_ms {
+            lag_ms @ 0.. if self.is_compacted() => self.segment_ms.min(lag_ms),
+            _ => self.segment_ms,
+        }
     }
 
     /// Every key in the order of the table; those in `set` are marked as set.
@@ -167,13 +217,13 @@ pub fn topic_key(name: &str) -> Result<&'static TopicKey, ConfigError> {
 }
 
 const CLEANUP: Words = Words {
-    choices: &["delete"],
-    aliases: &[],
-    refused: &[
-        ("compact", "compaction does not exist yet; use delete"),
-        ("compact,delete", "compaction does not exist yet; use delete"),
-        ("delete,compact", "compaction does not exist yet; use delete"),
+    choices: &["delete", "compact", "compact,delete"],
+    aliases: &[
+        ("delete,compact", "compact,delete"),
+        ("compact, delete", "compact,delete"),
+        ("delete, compact", "compact,delete"),
     ],
+    refused: &[],
 };
 const COMPRESSION: Words = Words {
     choices: &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
@@ -190,10 +240,50 @@ pub static TOPIC_KEYS: &[TopicKey] = &[
             name: "cleanup.policy",
             kind: KeyKind::Word(&CLEANUP),
             default: Fallback::Value("delete"),
-            doc: "How old records go: delete removes whole segments by age and size.",
+            doc: "How old records go: delete removes whole segments by age and size, compact keeps the newest record of each key.",
         },
-        get: |config| Value::Word(if config.is_compacted { "compact" } else { "delete" }),
-        set: |config, value| config.is_compacted = value.word() == "compact",
+        get: |config| Value::Word(config.cleanup.word()),
+        set: |config, value| config.cleanup = CleanupPolicy::of(value.word()),
+    },
+    TopicKey {
+        key: Key {
+            name: "min.cleanable.dirty.ratio",
+            kind: KeyKind::Ratio,
+            default: Fallback::Value("0.5"),
+            doc: "Share of a compacted log's sealed bytes that must be new before it is compacted again.",
+        },
+        get: |config| Value::Ratio(config.min_dirty_millionths),
+        set: |config, value| config.min_dirty_millionths = value.millionths(),
+    },
+    TopicKey {
+        key: Key {
+            name: "delete.retention.ms",
+            kind: KeyKind::Duration(Range::of(0, DURATION_MS_MAX)),
+            default: Fallback::Value("86400000"),
+            doc: "How long compaction keeps a record without value, counted from the first pass over it.",
+        },
+        get: |config| Value::Number(config.delete_retention_ms),
+        set: |config, value| config.delete_retention_ms = value.number(),
+    },
+    TopicKey {
+        key: Key {
+            name: "min.compaction.lag.ms",
+            kind: KeyKind::Duration(Range::of(0, DURATION_MS_MAX)),
+            default: Fallback::Value("0"),
+            doc: "How long a record is safe from compaction after its append.",
+        },
+        get: |config| Value::Number(config.min_compaction_lag_ms),
+        set: |config, value| config.min_compaction_lag_ms = value.number(),
+    },
+    TopicKey {
+        key: Key {
+            name: "max.compaction.lag.ms",
+            kind: KeyKind::Duration(Range::or_none(1, DURATION_MS_MAX)),
+            default: Fallback::Value("-1"),
+            doc: "Time after its append by which a record is compacted, whatever the dirty ratio; -1 for none.",
+        },
+        get: |config| Value::Number(config.max_compaction_lag_ms),
+        set: |config, value| config.max_compaction_lag_ms = value.number(),
     },
     TopicKey {
         key: Key {
@@ -315,6 +405,25 @@ pub static TOPIC_KEYS: &[TopicKey] = &[
     },
 ];
 
+impl CleanupPolicy {
+    /// The words of `cleanup.policy`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+            Self::CompactDelete => "compact,delete",
+        }
+    }
+
+    fn of(word: &str) -> Self {
+        match word {
+            "compact" => Self::Compact,
+            "compact,delete" => Self::CompactDelete,
+            _ => Self::Delete,
+        }
+    }
+}
+
 impl FlushMode {
     /// The word of `flush`.
     pub fn word(self) -> &'static str {
@@ -374,6 +483,11 @@ mod tests {
 
     /// For each key a value that is not its default, and its canonical form.
     const OTHERS: &[(&str, &str, &str)] = &[
+        ("cleanup.policy", "delete,compact", "compact,delete"),
+        ("min.cleanable.dirty.ratio", "0.10", "0.1"),
+        ("delete.retention.ms", "1h", "3600000"),
+        ("min.compaction.lag.ms", "1m", "60000"),
+        ("max.compaction.lag.ms", "2d", "172800000"),
         ("retention.ms", "1d", "86400000"),
         ("retention.bytes", "1GiB", "1073741824"),
         ("segment.bytes", "1KiB", "1024"),
@@ -399,7 +513,7 @@ mod tests {
                 assert_eq!(setting.value, if is_this { (*canonical).to_owned() } else { default.value });
             }
         }
-        assert_eq!(OTHERS.len() + 1, TOPIC_KEYS.len(), "every key but cleanup.policy, which has one value");
+        assert_eq!(OTHERS.len(), TOPIC_KEYS.len(), "every key");
     }
 
     #[test]
@@ -424,7 +538,10 @@ mod tests {
             ("retention_ms", "7d"),
             ("segment.ms", "1d"),
             ("segment.ms", "1d"),
-            ("cleanup.policy", "compact"),
+            ("cleanup.policy", "compost"),
+            ("min.cleanable.dirty.ratio", "1.1"),
+            ("min.compaction.lag.ms", "2d"),
+            ("max.compaction.lag.ms", "1d"),
             ("segment.bytes", "1"),
             ("segment.bytes2", "4GiB"),
             ("max.message.bytes", "1GiB"),
@@ -435,11 +552,13 @@ mod tests {
             "retention.ms: 'abc' is not a duration",
             "retention_ms: there is no such config key. Did you mean 'retention.ms'? `weir topic config-keys` lists them",
             "segment.ms: is given twice",
-            "cleanup.policy: 'compact' is not possible: compaction does not exist yet; use delete",
+            "cleanup.policy: 'compost' is not one of delete, compact, compact,delete.",
+            "min.cleanable.dirty.ratio: '1.1' is not a share such as 0.5, from 0 to 1",
             "segment.bytes: 1 is out of range: 1024 (1.0 KiB) to 2147483647 (2.0 GiB)",
             "segment.bytes2: there is no such config key. Did you mean 'segment.bytes'? `weir topic config-keys` lists them",
             "max.message.bytes: 1073741824 is out of range: 128 to ",
             "flush.ms: '-5' is not a duration",
+            "min.compaction.lag.ms: 172800000 is above max.compaction.lag.ms, 86400000",
         ];
         assert_eq!(errors.len(), expected.len(), "{errors:#?}");
         for (error, expected) in errors.iter().zip(expected) {

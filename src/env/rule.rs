@@ -66,6 +66,10 @@ pub enum Rule {
     CheckJournal,
     /// A first start marks its directory before it makes anything else there.
     MarkFormatting,
+    /// What compaction has written is synced before it takes the place of what it replaces.
+    SyncCleaned,
+    /// Side files of a segment go before another log file takes its place.
+    UnlinkSides,
     /// A stop leaves peers that say nothing behind, at its deadline everybody.
     KeepDeadline,
 }

@@ -336,7 +336,7 @@ impl Writer {
         let relative = group.end + i64::from(header.last_offset_delta) - self.active.base_offset();
         used + batch_bytes > config.segment_bytes
             || relative >= i64::from(i32::MAX)
-            || log.shared.now_ms() - self.tally.first_append_ms >= config.segment_ms
+            || log.shared.now_ms() - self.tally.first_append_ms >= config.roll_after_ms()
     }
 
     /// Begins a new segment at the log end. Nothing has changed when it fails.

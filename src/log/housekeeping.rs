@@ -41,7 +41,7 @@ impl PartitionLog {
     fn roll_when_old(self: &Arc<Self>) -> DiskResult<()> {
         let Some(mut writer) = self.writer_for_upkeep() else { return Ok(()) };
         let age_ms = self.shared.now_ms() - writer.tally.first_append_ms;
-        if writer.tally.position > 0 && age_ms >= self.config.load().segment_ms {
+        if writer.tally.position > 0 && age_ms >= self.config.load().roll_after_ms() {
             self.idle.note_use();
             writer.roll(self)
         } else {
@@ -55,16 +55,29 @@ impl PartitionLog {
     }
 
     fn apply_retention(self: &Arc<Self>) -> DiskResult<()> {
-        self.open_expired()?;
+        let is_deleted = self.config.load().is_deleted();
+        if is_deleted {
+            self.open_expired()?;
+        }
+        // Else a compaction is putting files into the place of others; this is called again.
+        let Some(_nobody_reshapes) = self.compaction.reshaping.try_lock() else { return Ok(()) };
         let Some(mut writer) = self.writer_for_upkeep() else { return Ok(()) };
         let segments = self.segments.load_full();
+        let count = if is_deleted { self.expired_count(&segments, &writer)? } else { 0 };
+        // What a trim had no room to remove: there may be room by now.
+        let count = count.max(wholly_below(&segments, &writer, self.offsets().log_start));
+        self.remove_front(&mut writer, count)
+    }
+
+    /// How many segments of the front may go by size and by time.
+    fn expired_count(&self, segments: &[Arc<Segment>], writer: &Writer) -> DiskResult<usize> {
         let config = self.config.load();
         let sizes: Vec<u64> = segments.iter().map(|segment| segment.len()).collect();
         let by_size = expired_by_size(&sizes, &config);
         let mut count = by_size;
         // Side files are opened from the front only as far as segments go.
         while let Some(segment) = segments.get(count) {
-            let last_append_ms = self.last_append_ms(segment, &writer)?;
+            let last_append_ms = self.last_append_ms(segment, writer)?;
             let is_kept = count + 1 == segments.len() && (segment.is_empty() || !Rule::ExpireActive.holds());
             if is_kept || !is_expired(last_append_ms, &config, self.shared.now_ms()) {
                 break;
@@ -73,10 +86,7 @@ impl PartitionLog {
         }
         let count = by_size + self.shared.pace.allow(count - by_size);
         // What is not acknowledged yet is not old.
-        let count = count.min(wholly_below(&segments, &writer, self.offsets().high_watermark));
-        // What a trim had no room to remove: there may be room by now.
-        let count = count.max(wholly_below(&segments, &writer, self.offsets().log_start));
-        self.remove_front(&mut writer, count)
+        Ok(count.min(wholly_below(segments, writer, self.offsets().high_watermark)))
     }
 
     /// Opens the side files of the segments that retention will look at. WHY before the writer is taken: one that has to be made anew is
@@ -84,7 +94,12 @@ impl PartitionLog {
     fn open_expired(&self) -> DiskResult<()> {
         let (segments, config) = (self.segments.load_full(), self.config.load());
         for segment in &segments[..segments.len() - 1] {
-            let footer = *segment.side(self.shared.disk())?.footer.lock();
+            let side = match segment.side(self.shared.disk()) {
+                // Compaction has put another one there.
+                Err(_) if segment.is_removed() => return Ok(()),
+                side => side?,
+            };
+            let footer = *side.footer.lock();
             if !footer.is_some_and(|footer| is_expired(footer.last_append_ms, &config, self.shared.now_ms()))
             {
                 break;
@@ -120,6 +135,7 @@ impl PartitionLog {
     }
 
     fn remove_below(self: &Arc<Self>, to: Offset) -> Result<(), ReadError> {
+        let _nobody_reshapes = self.compaction.reshaping.lock();
         let mut writer = self.writer.lock();
         if self.is_closed() {
             return Err(ReadError::Closed);

@@ -7,9 +7,10 @@
 //! Invariants: offsets are dense as appended; what was acknowledged at `flush=ack` is durable; a pair (leader epoch, offset) never names
 //! two records; nothing below the durable point is ever cut. All of it is synchronous and takes disk and clock from [`crate::env`].
 //!
-//! Reading order: [`marks`], [`inbox`], [`partition_log`], [`append`], [`flush`], [`segment`], [`read`], [`recovery`], [`store`].
+//! Reading order: [`marks`], [`inbox`], [`partition_log`], [`append`], [`flush`], [`segment`], [`read`], [`recovery`], `compaction`, [`store`].
 
 pub mod append;
+mod compaction;
 pub mod epoch_cache;
 pub mod errors;
 pub mod flush;

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
 use super::append::Writer;
+use super::compaction::state::CompactionState;
 use super::epoch_cache::EpochCache;
 use super::errors::{AppendError, ReadError};
 use super::flush::queue::QueuePlace;
@@ -70,6 +71,7 @@ pub struct PartitionLog {
     pub(super) is_slow: AtomicBool,
     pub(super) place: QueuePlace,
     pub(super) idle: Idleness,
+    pub(super) compaction: CompactionState,
     offline: Mutex<Option<String>>,
     is_refusing: AtomicBool,
     is_closed: AtomicBool,
@@ -107,6 +109,7 @@ impl PartitionLog {
             is_slow: AtomicBool::new(false),
             place: QueuePlace::default(),
             idle,
+            compaction: CompactionState::default(),
             offline: Mutex::new(None),
             is_refusing: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -255,6 +258,7 @@ impl PartitionLog {
         self.is_closed.store(true, Ordering::Release);
         self.marks.end(AppendError::Closed);
         self.drain_closed();
+        self.compaction.wait_for_pass();
         self.segments.load().iter().for_each(|segment| segment.mark_removed());
     }
 

@@ -163,6 +163,15 @@ impl ProducerState {
         self.producers.retain(|_, producer| lives(producer));
     }
 
+    /// Where the last batch of each producer ends that lies below `flushed`; `None` where none of those that are known does.
+    pub fn last_batches(&self, flushed: Offset) -> HashMap<i64, Option<Offset>> {
+        let last = |producer: &Producer| {
+            let durable = producer.batches().iter().rev().find(|batch| batch.last_offset < flushed);
+            durable.map(|batch| batch.last_offset)
+        };
+        self.producers.iter().map(|(id, producer)| (*id, last(producer))).collect()
+    }
+
     /// The body of a snapshot.
     pub fn encode(&self) -> Vec<u8> {
         let mut ids: Vec<_> = self.producers.keys().copied().collect();

@@ -9,16 +9,17 @@ use bytes::Bytes;
 
 use super::errors::ReadError;
 use super::partition_log::PartitionLog;
-use super::segment::Segment;
 use super::segment::file::Side;
 use super::segment::offset_index::{Interval, LookupError, OffsetIndex};
 use super::segment::run::{Run, Taken};
+use super::segment::time_index::TimeIndex;
+use super::segment::{Footer, Segment};
 use crate::base::limits::{DECOMPRESSED_BYTES_MAX, INDEX_INTERVAL_BYTES, WRITTEN_INTERVAL_BYTES_MAX};
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::env::DiskError;
 pub use crate::env::disk::Wait;
-use crate::env::disk::{DiskErrorKind, OpKind};
+use crate::env::disk::{DiskErrorKind, DiskResult, OpKind};
 use crate::env::rule::Rule;
 use crate::record::header::HEADER_BYTES;
 use crate::record::{BatchHeader, RecordBatch};
@@ -49,7 +50,8 @@ pub struct FoundOffset {
 impl PartitionLog {
     /// Reads whole batches from `from` on that lie below `until`: at least one if there is one, otherwise at most `max_bytes`.
     ///
-    /// `until` is where a batch ends, such as the high watermark. Errors: `OutOfRange` below the log start or above the log end;
+    /// `until` is where a batch ends, such as the high watermark; in a log that is being compacted the high watermark of now takes its
+    /// place where that is above it. Errors: `OutOfRange` below the log start or above the log end;
     /// `Damaged` when `from` lies in damaged bytes.
     pub fn read(
         &self,
@@ -68,6 +70,12 @@ impl PartitionLog {
             return Ok(LogSlice { bytes: Bytes::new(), next_offset: from, leader_epoch: None });
         }
         let segments = self.segments.load();
+        // WHY: compaction may have taken all that lay from here up to `until`, which the caller learnt before; what is newer lies below
+        // the high watermark of now.
+        let until = match self.compaction.has_swapped() {
+            true => until.max(self.offsets().high_watermark),
+            false => until,
+        };
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
         let base_offset = segments[first].base_offset();
         if from < base_offset {
@@ -84,6 +92,9 @@ impl PartitionLog {
             self.check_readable()?;
             match found {
                 Err(ReadError::Disk(error)) if is_gone(segment, &error) => {
+                    if self.is_replaced(segment) {
+                        return self.read(from, until, max_bytes, wait);
+                    }
                     // Retention removed the segment under the reader.
                     let (start, end) = (segment.end_offset(), self.offsets().high_watermark);
                     return Err(ReadError::OutOfRange { offset: from, start, end });
@@ -108,14 +119,21 @@ impl PartitionLog {
         if from >= to {
             return Ok(());
         }
-        if self.config.load().is_compacted && self.side(segment, wait)?.index.is_rebuilt() {
+        if self.config.load().is_compacted() && self.side(segment, wait)?.index.is_rebuilt() {
             return Ok(());
         }
         Err(ReadError::Damaged { first: from.max(segment.base_offset()), end: to })
     }
 
+    /// Whether compaction has put another segment in the place of this one.
+    fn is_replaced(&self, segment: &Segment) -> bool {
+        let segments = self.segments.load();
+        let covers = segments.first().is_some_and(|first| first.base_offset() <= segment.base_offset());
+        covers && !segments.iter().any(|other| std::ptr::eq(&**other, segment))
+    }
+
     /// The batches of one segment from `from` on; `None` when all that it holds lies below.
-    fn read_segment(
+    pub(super) fn read_segment(
         &self,
         segment: &Segment,
         from: Offset,
@@ -173,24 +191,28 @@ impl PartitionLog {
     /// The first record with a timestamp of at least `at` below the high watermark. May block; memory: one batch.
     pub fn offset_for_timestamp(&self, at: Timestamp) -> Result<Option<FoundOffset>, ReadError> {
         self.check_readable()?;
-        let offsets = self.offsets();
-        let segments = self.segments.load();
-        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([offsets.log_end]);
-        for (segment, end) in segments.iter().zip(ends) {
-            let Some(side) = self.side_if_there(segment)? else { continue };
-            let is_below = side.footer.lock().is_some_and(|footer| footer.max_timestamp < at);
-            if is_below || end <= offsets.log_start {
-                continue;
+        let mut from = self.offsets().log_start;
+        // Behind a segment that compaction replaced meanwhile the search goes on in the new list.
+        while let Some((segment, end)) = self.segment_of(from) {
+            // Of now: compaction may have taken all that lay below the one of before, for what is newer.
+            let high_watermark = self.offsets().high_watermark;
+            if from >= high_watermark {
+                break;
             }
-            let before = match Rule::SearchByTime.holds() {
-                true => side.time.offset_before(at)?,
-                false => end - 1,
+            let until = end.min(high_watermark);
+            let before = |time: &TimeIndex| match Rule::SearchByTime.holds() {
+                true => time.offset_before(at),
+                false => Ok(end - 1),
             };
-            let from = before.max(offsets.log_start);
-            let until = end.min(offsets.high_watermark);
-            if let Some(found) = self.scan_for_timestamp(from, until, at)? {
+            let Some((footer, near)) = self.times_of(&segment, before)? else {
+                from = if self.is_replaced(&segment) { from } else { until.max(from + 1) };
+                continue;
+            };
+            let is_below = footer.is_some_and(|footer| footer.max_timestamp < at);
+            if !is_below && let Some(found) = self.scan_for_timestamp(near.max(from), until, at)? {
                 return Ok(Some(found));
             }
+            from = until.max(from + 1);
         }
         Ok(None)
     }
@@ -198,36 +220,57 @@ impl PartitionLog {
     /// The first record with the greatest timestamp below the high watermark. May block.
     pub fn offset_of_max_timestamp(&self) -> Result<Option<FoundOffset>, ReadError> {
         self.check_readable()?;
-        let offsets = self.offsets();
-        let mut max_timestamp = NO_TIMESTAMP;
-        for segment in self.segments.load().iter() {
-            let Some(side) = self.side_if_there(segment)? else { continue };
-            let footer = *side.footer.lock();
-            let until = segment.end_offset().min(offsets.high_watermark);
-            let (known, from) = match footer {
+        let (mut max_timestamp, mut from) = (NO_TIMESTAMP, self.offsets().log_start);
+        while let Some((segment, end)) = self.segment_of(from) {
+            // Of now: compaction may have taken all that lay below the one of before, for what is newer.
+            let high_watermark = self.offsets().high_watermark;
+            if from >= high_watermark {
+                break;
+            }
+            let until = end.min(high_watermark);
+            let Some((footer, last)) = self.times_of(&segment, TimeIndex::last)? else {
+                from = if self.is_replaced(&segment) { from } else { until.max(from + 1) };
+                continue;
+            };
+            let (known, rest) = match footer {
                 Some(footer) if footer.end_offset <= until => (footer.max_timestamp, until),
-                _ => side
-                    .time
-                    .last()?
-                    .filter(|last| last.1 <= until)
-                    .unwrap_or((NO_TIMESTAMP, segment.base_offset())),
+                _ => last.filter(|last| last.1 <= until).unwrap_or((NO_TIMESTAMP, segment.base_offset())),
             };
             max_timestamp = max_timestamp.max(known);
-            self.each_batch(from.max(offsets.log_start), until, |header, _| {
+            self.each_batch(rest.max(from), until, |header, _| {
                 max_timestamp = max_timestamp.max(header.max_timestamp);
                 Ok(true)
             })?;
+            from = until.max(from + 1);
         }
         if max_timestamp == NO_TIMESTAMP { Ok(None) } else { self.offset_for_timestamp(max_timestamp) }
     }
 
-    /// The side files of a segment; `None` when retention removed it meanwhile.
-    fn side_if_there(&self, segment: &Segment) -> Result<Option<Arc<Side>>, ReadError> {
-        let side = segment.side(self.shared.disk());
+    /// The segment that holds an offset, as the list is now, the last one for all behind it; and where the next one begins, or the log
+    /// ends.
+    fn segment_of(&self, offset: Offset) -> Option<(Arc<Segment>, Offset)> {
+        let log_end = self.offsets().log_end;
+        let segments = self.segments.load();
+        let at = segments.partition_point(|segment| segment.base_offset() <= offset).saturating_sub(1);
+        let end = segments.get(at + 1).map_or(log_end, |next| next.base_offset());
+        Some((segments.get(at)?.clone(), end))
+    }
+
+    /// The footer of a segment, if it is sealed, and what `ask` finds in its time index; `None` when the segment was removed or replaced
+    /// meanwhile.
+    fn times_of<T>(
+        &self,
+        segment: &Segment,
+        ask: impl FnOnce(&TimeIndex) -> DiskResult<T>,
+    ) -> Result<Option<(Option<Footer>, T)>, ReadError> {
+        let found = segment.side(self.shared.disk()).and_then(|side| {
+            let footer = *side.footer.lock();
+            Ok((footer, ask(&side.time)?))
+        });
         self.check_readable()?;
-        match side {
+        match found {
             Err(error) if is_gone(segment, &error) => Ok(None),
-            side => Ok(Some(side?)),
+            found => Ok(Some(found?)),
         }
     }
 
@@ -255,8 +298,10 @@ impl PartitionLog {
         until: Offset,
         mut visit: impl FnMut(&BatchHeader, &Bytes) -> Result<bool, ReadError>,
     ) -> Result<(), ReadError> {
+        // WHY not `until`: once compaction has merged segments it may lie where no batch ends.
+        let high_watermark = self.offsets().high_watermark;
         while from < until {
-            let slice = self.read(from, until, SCAN_BYTES, Wait::Allowed)?;
+            let slice = self.read(from, high_watermark, SCAN_BYTES, Wait::Allowed)?;
             let mut rest = slice.bytes;
             if rest.is_empty() {
                 return Ok(());
@@ -264,6 +309,9 @@ impl PartitionLog {
             while let Some(header) = BatchHeader::read(&rest) {
                 let Some(total) = header.total_bytes().filter(|total| *total <= rest.len()) else { break };
                 let batch = rest.split_to(total);
+                if header.base_offset >= until {
+                    return Ok(());
+                }
                 if !visit(&header, &batch)? {
                     return Ok(());
                 }

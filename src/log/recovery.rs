@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::append::{Room, Writer};
+use super::compaction::leftovers;
 use super::epoch_cache::EpochCache;
 use super::errors::OpenError;
 use super::flush::checkpoint::{self, CheckpointError, FileKind};
@@ -126,12 +127,15 @@ impl Recovery<'_> {
     /// The log files of the folder, by base offset. Leftovers of interrupted replacements are removed.
     fn list(&self) -> Result<Vec<Found>, OpenError> {
         let disk = self.shared.disk();
-        let entries = match disk.list(&self.folder) {
+        let mut entries = match disk.list(&self.folder) {
             Err(error) if error.kind == DiskErrorKind::NotFound => {
                 return Err(OpenError::Missing { path: self.folder.clone() });
             }
             other => other?,
         };
+        if leftovers::settle(&self.shared.env.disk, &self.folder, self.spec.id, &entries)? {
+            entries = disk.list(&self.folder)?;
+        }
         let mut found = Vec::new();
         // The offsets of a segment begun there would still fit.
         let is_base = |offset: Offset| (0..=Offset::MAX - i64::from(i32::MAX)).contains(&offset);
@@ -323,7 +327,7 @@ impl Recovery<'_> {
 
     /// Whether a file may be what follows the end of the one before. Other programs' compaction leaves gaps between segments.
     fn may_follow(&self, before: &End, file: &Found) -> bool {
-        let may_skip = self.spec.config.is_compacted && !self.is_own_tail();
+        let may_skip = self.spec.config.is_compacted() && !self.is_own_tail();
         let end = before.tally.end_offset;
         !before.must_roll && (file.base_offset == end || (may_skip && file.base_offset > end))
     }

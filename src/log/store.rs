@@ -1,6 +1,5 @@
 //! All logs of a data directory: their opening, their common committer, the clean stop.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use super::append::Writer;
+use super::compaction::compactor::{Compactor, Logs};
 use super::errors::OpenError;
 use super::flush::committer::{Committer, write_snapshot};
 use super::flush::journal::{DurablePoint, Journal, LastRun};
@@ -32,13 +32,16 @@ pub struct StoreOptions {
     pub disk_reserve_bytes: u64,
     /// Files kept open at most.
     pub open_files_max: usize,
+    /// Bytes in which compaction keeps the keys of the log that it is at.
+    pub compaction_memory_bytes: u64,
 }
 
 /// All logs of a data directory.
 pub struct LogStore {
     shared: Arc<Shared>,
     committer: Arc<Committer>,
-    logs: Mutex<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    logs: Logs,
+    compactor: Arc<Compactor>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_stopping: AtomicBool,
     last_run: LastRun,
@@ -53,9 +56,12 @@ impl LogStore {
         let shared = Shared::new(env, files, data_dir.to_owned(), options.disk_reserve_bytes);
         shared.check_space();
         let committer = Arc::new(Committer::new(shared.clone(), journal));
-        let (logs, threads) = (Mutex::default(), Mutex::default());
+        let (logs, threads) = (Logs::default(), Mutex::default());
+        let memory_bytes = options.compaction_memory_bytes;
+        let compactor = Compactor::new(shared.clone(), committer.clone(), logs.clone(), memory_bytes);
+        let compactor = Arc::new(compactor);
         let is_stopping = AtomicBool::new(false);
-        Ok(Arc::new(Self { shared, committer, logs, threads, is_stopping, last_run }))
+        Ok(Arc::new(Self { shared, committer, logs, compactor, threads, is_stopping, last_run }))
     }
 
     /// How the last run ended.
@@ -68,12 +74,15 @@ impl LogStore {
         self.last_run == LastRun::Clean
     }
 
-    /// Runs the committer and the writer in threads of their own. Without it, [`Committer::round`] is called by hand.
+    /// Runs the committer, the writer and the compactor in threads of their own. Without it, [`Committer::round`] and
+    /// [`LogStore::compact`] are called by hand.
     pub fn start_threads(&self) -> io::Result<()> {
         let (committer, shared) = (self.committer.clone(), self.shared.clone());
+        let compactor = self.compactor.clone();
         let mut handles = self.threads.lock();
         handles.push(threads::spawn("committer", move || committer.run())?);
         handles.push(threads::spawn("writer", move || shared.writer_queue.run())?);
+        handles.push(threads::spawn("compactor", move || compactor.run())?);
         Ok(())
     }
 
@@ -142,18 +151,25 @@ impl LogStore {
         }
     }
 
-    /// Rolls by time, applies retention, looks at the free space. Call it every second or so, off the shards.
+    /// Rolls by time, applies retention, looks at the free space, has the compactor look for work. Call it every second or so, off the shards.
     pub fn housekeeping(&self) {
         self.shared.check_space();
         self.shared.pace.look(self.shared.now_ms(), self.shared.monotonic_ms());
         let logs: Vec<_> = self.logs.lock().values().cloned().collect();
         logs.iter().for_each(|log| log.housekeep());
+        self.compactor.wake();
+    }
+
+    /// Compacts every log for which that is due, here and now. Gives how many passes were made.
+    pub fn compact(&self) -> usize {
+        self.compactor.compact_all()
     }
 
     /// Refuses further appends, flushes every log and notes the clean stop. True when every flush held; else the next start recovers.
     pub fn stop(&self) -> bool {
         self.is_stopping.store(true, Ordering::Release);
         let logs: Vec<_> = self.logs.lock().values().cloned().collect();
+        self.compactor.stop();
         self.shared.writer_queue.stop();
         logs.iter().for_each(|log| log.refuse_appends());
         self.shared.dirty.stop();

@@ -49,7 +49,7 @@ fn open_with_reserve(
 ) -> World {
     let rng = Arc::new(Rng::seeded(1));
     let env = Env { disk: Arc::new(disk.clone()), clock: Arc::new(clock.clone()), rng };
-    let options = StoreOptions { disk_reserve_bytes, open_files_max: 64 };
+    let options = StoreOptions { disk_reserve_bytes, open_files_max: 64, compaction_memory_bytes: 1 << 20 };
     let store = LogStore::open(env, Path::new("d"), options).expect("opens");
     store.mark_started().expect("starts");
     let log = store.open_log(spec(config, epoch)).expect("opens");
@@ -126,6 +126,7 @@ fn batch(values: &[&str], producer: ProducerFields, timestamp: i64) -> ValidBatc
         now_ms: START_MS,
         timestamp_after_max_ms: i64::MAX,
         max_decompressed_bytes: BATCH_BYTES_MAX,
+        needs_keys: false,
     };
     ValidBatch::build(&mut builder, Codec::None, producer, &rules).unwrap()
 }

@@ -251,6 +251,34 @@ pub static METRICS: &[Metric] = &[
     .from(|all, family| family.sample(&[], all.log.sync_failures.get())),
     gauge("weir_log_unsynced_bytes", "bytes", "Bytes that are written to logs and not yet synced.")
         .from(|all, family| family.sample(&[], all.state.unsynced_bytes)),
+    counter("weir_compaction_passes_total", "passes", "Passes of compaction over a log that came to their end.")
+        .from(|all, family| family.sample(&[], all.log.compaction_passes.get())),
+    counter(
+        "weir_compaction_failures_total",
+        "passes",
+        "Passes of compaction that were given up, such as for a damaged segment or a full disk; the log goes on.",
+    )
+    .from(|all, family| family.sample(&[], all.log.compaction_failures.get())),
+    counter("weir_compaction_read_bytes_total", "bytes", "Bytes of logs that compaction has read.")
+        .from(|all, family| family.sample(&[], all.log.compaction_read_bytes.get())),
+    counter("weir_compaction_written_bytes_total", "bytes", "Bytes of logs that compaction has written.")
+        .from(|all, family| family.sample(&[], all.log.compaction_written_bytes.get())),
+    counter("weir_compaction_removed_records_total", "records", "Records that compaction has removed.")
+        .from(|all, family| family.sample(&[], all.log.compaction_removed_records.get())),
+    gauge(
+        "weir_compaction_dirty_bytes",
+        "bytes",
+        "Sealed bytes of compacted logs that were not compacted yet, at the last look.",
+    )
+    .from(|all, family| family.sample(&[], all.log.compaction_dirty_bytes.get())),
+    gauge(
+        "weir_compaction_dirty_ratio_max",
+        "share",
+        "Dirty share of the compacted log that has the greatest, 0 to 1, at the last look.",
+    )
+    .from(|all, family| {
+        family.sample(&[], all.log.compaction_dirty_millionths.get() as f64 / 1_000_000.0);
+    }),
     gauge(
         "weir_memory_used_bytes",
         "bytes",

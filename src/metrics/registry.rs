@@ -178,6 +178,20 @@ pub struct LogCounters {
     pub sync_rounds: Histogram,
     /// Logs that went offline because a sync failed.
     pub sync_failures: Counter,
+    /// Passes of compaction that came to their end.
+    pub compaction_passes: Counter,
+    /// Passes that were given up.
+    pub compaction_failures: Counter,
+    /// Bytes that passes have read.
+    pub compaction_read_bytes: Counter,
+    /// Bytes that passes have written.
+    pub compaction_written_bytes: Counter,
+    /// Records that passes have removed.
+    pub compaction_removed_records: Counter,
+    /// Bytes of compacted logs that may be cleaned and are not, at the last look.
+    pub compaction_dirty_bytes: Gauge,
+    /// The greatest dirty share of a log, in millionths, at the last look.
+    pub compaction_dirty_millionths: Gauge,
 }
 
 /// Records and bytes that were written and read.

@@ -147,6 +147,16 @@ impl BatchHeader {
         self.attributes & APPEND_TIME_BIT != 0
     }
 
+    /// From when on its tombstones may go, in ms, once compaction has said so.
+    pub fn delete_horizon(&self) -> Option<Timestamp> {
+        (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
+    }
+
+    /// Whether it is part of a transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL_BIT != 0
+    }
+
     /// Whether it is a control batch.
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL_BIT != 0

@@ -208,6 +208,13 @@ pub struct RecordView<'a> {
     pub headers: HeadersView<'a>,
 }
 
+impl RecordView<'_> {
+    /// Whether it says that its key has no value any more.
+    pub fn is_tombstone(&self) -> bool {
+        self.key.is_some() && self.value.is_none()
+    }
+}
+
 /// The records of one batch, decompressed. A clone shares the bytes.
 #[derive(Clone, Debug)]
 pub struct Records {
@@ -275,6 +282,11 @@ impl<'a> RecordIter<'a> {
             value: raw.value,
             headers: raw.headers,
         })
+    }
+
+    /// Bytes that are not walked yet.
+    pub(super) fn left_bytes(&self) -> usize {
+        self.rest.len()
     }
 
     fn stop(&mut self) {

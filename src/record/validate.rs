@@ -31,6 +31,8 @@ pub struct Rules {
     pub timestamp_after_max_ms: i64,
     /// Most bytes that the records may unpack to.
     pub max_decompressed_bytes: usize,
+    /// Whether each record must have a key, as in a compacted topic.
+    pub needs_keys: bool,
 }
 
 /// Why a batch from a producer is refused.
@@ -77,6 +79,11 @@ pub enum InvalidBatch {
     BaseSequence {
         /// As it stands.
         base_sequence: i32,
+    },
+    /// A record without a key, where compaction goes by keys.
+    NoKey {
+        /// Place of the record, from 0.
+        index: i32,
     },
     /// A timestamp below −1 (INVALID_TIMESTAMP).
     NegativeTimestamp {
@@ -130,6 +137,9 @@ impl fmt::Display for InvalidBatch {
             Self::BaseSequence { base_sequence } => {
                 write!(f, "the batch has a producer id, but base sequence {base_sequence}")
             }
+            Self::NoKey { index } => {
+                write!(f, "record {index} has no key, which every record of a compacted topic needs")
+            }
             Self::NegativeTimestamp { index, timestamp } => {
                 write!(f, "record {index} has timestamp {timestamp}; it must not be negative")
             }
@@ -167,7 +177,8 @@ pub fn validate(batch: RecordBatch, rules: &Rules) -> Result<ValidBatch, Invalid
     let header = *batch.header();
     check_header(&header, rules)?;
     let body = batch.body();
-    check_records(&header, &open_records(&header, &body, rules.max_decompressed_bytes)?)?;
+    let records = open_records(&header, &body, rules.max_decompressed_bytes)?;
+    check_records(&header, &records, rules.needs_keys)?;
     Ok(ValidBatch { header, body })
 }
 
@@ -225,13 +236,16 @@ fn check_producer(header: &BatchHeader) -> Result<(), InvalidBatch> {
     Ok(())
 }
 
-fn check_records(header: &BatchHeader, records: &Records) -> Result<(), InvalidBatch> {
+fn check_records(header: &BatchHeader, records: &Records, needs_keys: bool) -> Result<(), InvalidBatch> {
     let mut rest = &records.bytes()[..];
     let mut max_timestamp = NO_TIMESTAMP;
     for index in 0..header.record_count {
-        let timestamp = read_record(&mut rest)
-            .and_then(|raw| check_record(header, index, &raw))
+        let (has_key, timestamp) = read_record(&mut rest)
+            .and_then(|raw| Ok((raw.key.is_some(), check_record(header, index, &raw)?)))
             .map_err(|fault| BatchError::Record { index, fault })?;
+        if needs_keys && !has_key {
+            return Err(InvalidBatch::NoKey { index });
+        }
         if timestamp < NO_TIMESTAMP {
             return Err(InvalidBatch::NegativeTimestamp { index, timestamp });
         }

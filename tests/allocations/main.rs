@@ -82,7 +82,8 @@ fn world(flush: FlushMode) -> World {
     disk.create_dir(&folder.path().join("t-0")).unwrap();
     let (clock, rng) = (Arc::new(RealClock::new()), Arc::new(Rng::seeded(1)));
     let env = Env { disk: Arc::new(disk), clock, rng };
-    let options = StoreOptions { disk_reserve_bytes: 0, open_files_max: 64 };
+    let options =
+        StoreOptions { disk_reserve_bytes: 0, open_files_max: 64, compaction_memory_bytes: 1 << 20 };
     let store = LogStore::open(env, folder.path(), options).unwrap();
     // WHY no threads: on a slow disk they would do part of the work, and this thread would not count it.
     store.mark_started().unwrap();
@@ -114,6 +115,7 @@ fn take_in(world: &World, bytes: &Bytes) {
         now_ms: 0,
         timestamp_after_max_ms: i64::MAX,
         max_decompressed_bytes: 1 << 20,
+        needs_keys: false,
     };
     let batch = validate(RecordBatch::parse(bytes.clone()).unwrap(), &rules).unwrap();
     world.log.append(batch).peek().expect("the caller drains").unwrap();

@@ -6,6 +6,7 @@
 //! enumerates all subsets of up to 12 un-synced blocks.
 
 mod check;
+mod compaction;
 mod faults;
 mod harness;
 mod life;

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod clock;
+mod compaction;
 mod cursors;
 mod damage;
 mod descriptors;

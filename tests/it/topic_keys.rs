@@ -213,10 +213,136 @@ async fn flush_bytes_bounds_the_bytes_until_a_sync() {
     world.until("a sync after flush.bytes", |partition| partition.flushed_offset == 2).await;
 }
 
+/// Values of `key` that are still there.
+async fn values_of(world: &World, key: &str) -> Vec<Option<String>> {
+    let of_key =
+        world.records().await.into_iter().filter(|record| record.key.as_deref() == Some(key.as_bytes()));
+    of_key.map(|record| record.value.map(|value| String::from_utf8_lossy(&value).into_owned())).collect()
+}
+
+impl World {
+    async fn put(&self, key: &str, value: Option<&str>) {
+        let producer = self.client.producer().build().await.unwrap();
+        let record = Record::to("t").key(key.to_owned());
+        let record = match value {
+            Some(value) => record.value(value.to_owned()),
+            None => record,
+        };
+        producer.send(record).await.unwrap().await.unwrap();
+    }
+
+    /// Puts so much that everything before lies in sealed segments.
+    async fn fill(&self) {
+        for _ in 0..3 {
+            self.put("filler", Some(&"x".repeat(900))).await;
+        }
+    }
+
+    async fn until_values(&self, key: &str, wanted: &[Option<&str>]) {
+        let wanted: Vec<_> = wanted.iter().map(|value| value.map(str::to_owned)).collect();
+        for _ in 0..LOOKS {
+            self.broker.broker().housekeeping().await;
+            if values_of(self, key).await == wanted {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("{key} has {:?}, not {wanted:?}", values_of(self, key).await);
+    }
+}
+
 #[tokio::test]
-async fn cleanup_policy_knows_delete_alone() {
+async fn cleanup_policy_keeps_the_newest_of_each_key_and_wants_keys() {
     let world = world().await;
-    world.create(&[("cleanup.policy", "delete")]).await;
-    let create = world.client.admin().create_topic("u").config("cleanup.policy", "compact");
-    assert_eq!(create.await.unwrap_err().kind, ErrorKind::InvalidConfig);
+    world.create(&[("segment.bytes", "1KiB"), ("min.cleanable.dirty.ratio", "0")]).await;
+    world.produce(&["no key"]).await;
+    for value in ["1", "2", "3"] {
+        world.put("a", Some(value)).await;
+    }
+    world.fill().await;
+    world.broker.broker().housekeeping().await;
+    assert_eq!(values_of(&world, "a").await.len(), 3, "delete leaves them");
+    world.alter("cleanup.policy", "compact").await;
+    world.until_values("a", &[Some("3")]).await;
+    let records = world.records().await;
+    assert!(records.iter().all(|record| record.key.is_some()), "{records:?}");
+    assert_eq!(records[0].offset, 3, "it stays at its offset");
+    assert_eq!(world.refused(Record::to("t").value("x")).await, ErrorKind::InvalidRecord);
+    world.alter("cleanup.policy", "delete,compact").await;
+    world.alter("retention.ms", "1ms").await;
+    world.until("retention beside compaction", |partition| partition.log_start_offset >= 7).await;
+    world.alter("cleanup.policy", "delete").await;
+    world.produce(&["no key again"]).await;
+}
+
+#[tokio::test]
+async fn min_cleanable_dirty_ratio_waits_for_enough_dirt() {
+    let world = world().await;
+    let keys = [("cleanup.policy", "compact"), ("segment.bytes", "1KiB"), ("min.cleanable.dirty.ratio", "0")];
+    world.create(&keys).await;
+    // What is clean after the first passes: keys that have one record each.
+    for n in 0..20 {
+        world.put(&format!("key {n}"), Some(&"x".repeat(500))).await;
+    }
+    world.fill().await;
+    // The newest sealed one, and the one that is not sealed.
+    world.until_values("filler", &[Some("x".repeat(900).as_str()); 2]).await;
+    world.alter("min.cleanable.dirty.ratio", "0.5").await;
+    world.put("a", Some("1")).await;
+    world.put("a", Some("2")).await;
+    world.fill().await;
+    for _ in 0..5 {
+        world.broker.broker().housekeeping().await;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    assert_eq!(values_of(&world, "a").await.len(), 2);
+    world.alter("min.cleanable.dirty.ratio", "0.05").await;
+    world.until_values("a", &[Some("2")]).await;
+}
+
+#[tokio::test]
+async fn delete_retention_ms_keeps_tombstones_for_a_while() {
+    let world = world().await;
+    let keys = [("cleanup.policy", "compact"), ("segment.bytes", "1KiB"), ("min.cleanable.dirty.ratio", "0")];
+    world.create(&keys).await;
+    world.put("a", Some("1")).await;
+    world.put("a", None).await;
+    world.fill().await;
+    world.until_values("a", &[None]).await;
+    world.alter("delete.retention.ms", "1ms").await;
+    world.put("b", Some("1")).await;
+    world.put("b", None).await;
+    world.fill().await;
+    world.until_values("b", &[]).await;
+    assert_eq!(values_of(&world, "a").await, [None], "its horizon stands since its first pass");
+}
+
+#[tokio::test]
+async fn min_compaction_lag_ms_keeps_young_records_safe() {
+    let world = world().await;
+    let keys = [("cleanup.policy", "compact"), ("segment.bytes", "1KiB"), ("min.cleanable.dirty.ratio", "0")];
+    world.create(&keys).await;
+    world.alter("min.compaction.lag.ms", "1h").await;
+    world.put("a", Some("1")).await;
+    world.put("a", Some("2")).await;
+    world.fill().await;
+    for _ in 0..5 {
+        world.broker.broker().housekeeping().await;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    assert_eq!(values_of(&world, "a").await.len(), 2);
+    world.alter("min.compaction.lag.ms", "1ms").await;
+    world.until_values("a", &[Some("2")]).await;
+}
+
+#[tokio::test]
+async fn max_compaction_lag_ms_compacts_what_is_old_however_little_it_is() {
+    let world = world().await;
+    world.create(&[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "1")]).await;
+    world.put("a", Some("1")).await;
+    world.put("a", Some("2")).await;
+    world.broker.broker().housekeeping().await;
+    assert_eq!(values_of(&world, "a").await.len(), 2, "the segment that is written to is left alone");
+    world.alter("max.compaction.lag.ms", "1ms").await;
+    world.until_values("a", &[Some("2")]).await;
 }

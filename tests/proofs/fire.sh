@@ -26,7 +26,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock compaction"
 
 scenario() {
     case $1 in
@@ -43,6 +43,7 @@ scenario() {
         read-only) WEIR_CUTS=${WEIR_CUTS:-20} run read-only 1800 fire::read_only ;;
         first-start) WEIR_EVERY_CALL=1 run first-start 1800 fire::first_start ;;
         slow-disk) WEIR_SLOW=${WEIR_SLOW:-6} WEIR_STOPPED_MS=${WEIR_STOPPED_MS:-5000} run slow-disk 3600 fire::slow_disk ;;
+        compaction) WEIR_KILLS=${WEIR_KILLS:-100} run compaction 3600 fire::compaction ;;
         hot-topic) WEIR_ANSWERS=${WEIR_ANSWERS:-500} run hot-topic 1800 fire::hot_topic ;;
         frozen) WEIR_FREEZES=${WEIR_FREEZES:-20} WEIR_FROZEN_MS=${WEIR_FROZEN_MS:-30000} run frozen 3600 fire::frozen ;;
         descriptors) WEIR_FLOODS=${WEIR_FLOODS:-30} run descriptors 1800 fire::descriptors ;;

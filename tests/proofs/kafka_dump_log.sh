@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kafka's own tool reads the segments that Weir wrote: every batch and every record valid, and each record the one that
-# `weir consume` gives. With each codec, chosen by the client and by the topic, and with append time.
+# `weir consume` gives. With each codec, chosen by the client and by the topic, with append time, and what compaction has left.
 #
 # Needs a script that runs Kafka's tools as `SCRIPT dump-log ARGS..`: $KAFKA_PEER, a developer's tool outside of the package.
 # SHORT=1 takes fewer records.
@@ -79,6 +79,43 @@ check() {
     batches=$((batches + valid))
 }
 
+# Keys over and over in each codec, some of them deleted; returns when it is compacted.
+fill_compacted() {
+    "$weir" -q -b "$address" topic create compacted -c cleanup.policy=compact -c min.cleanable.dirty.ratio=0 \
+        -c "segment.bytes=$SEGMENT_BYTES" >/dev/null
+    for codec in $CODECS; do
+        seq 600 | awk -v codec="$codec" '{
+            value = $1 % 13 ? "\"value " $1 "\"" : "null"
+            printf "{\"key\":\"%s-%d\",\"value\":%s,\"headers\":[]}\n", codec, $1 % 40, value }' >"$folder/keys.ndjson"
+        "$weir" -q -b "$address" produce compacted -J -z "$codec" -X batch.bytes=1KiB -F "$folder/keys.ndjson"
+    done
+    for _ in $(seq 100); do
+        as_consumed compacted >"$folder/compacted.consumed"
+        sleep 0.5
+        as_consumed compacted >"$folder/compacted.later"
+        [ "$(wc -l <"$folder/compacted.later")" -ge 600 ] || ! cmp -s "$folder"/compacted.{consumed,later} || return 0
+    done
+    fail "compacted: $(wc -l <"$folder/compacted.later") records are left"
+}
+
+# What compaction has written: batches with gaps, without records, with delete horizons; the same records as Weir's consumer reads.
+check_compacted() {
+    local dump=$folder/compacted.dump
+    # Gaps are told as well, which is right here.
+    if grep -aiE 'isvalid: false|corrupt|invalid bytes|mismatch|exception' "$dump"; then
+        fail "compacted: Kafka's tool finds fault"
+    fi
+    as_dumped <"$dump" >"$folder/compacted.dumped"
+    cmp "$folder/compacted.consumed" "$folder/compacted.dumped" || fail "compacted: Kafka's tool reads other records than Weir"
+    emptied=$(grep -ac '^baseOffset: .* count: 0 ' "$dump")
+    horizons=$(grep -acE '^baseOffset: .* deleteHorizonMs: (OptionalLong\[)?[0-9]' "$dump")
+    compacted=$(grep -ac '^| offset: ' "$dump")
+    [ "$emptied" -gt 0 ] && [ "$horizons" -gt 0 ] && [ "$compacted" -gt 200 ] ||
+        fail "compacted: $emptied batches without records, $horizons delete horizons, $compacted records"
+}
+
+# WHY: compaction begins when the broker keeps house.
+export WEIR_LOG_RETENTION_CHECK_INTERVAL_MS=100
 start_broker
 { of_every_kind; cat data/*.ndjson | sed -n "1,${records_each}p"; of_every_kind; } >"$folder/records.ndjson"
 records=$(wc -l <"$folder/records.ndjson")
@@ -93,6 +130,7 @@ done
 fill append-time lz4 message.timestamp.type=LogAppendTime
 codec_of[append-time]=lz4
 for topic in "${!codec_of[@]}"; do as_consumed "$topic" >"$folder/$topic.consumed"; done
+fill_compacted
 stop_broker
 
 batches=0
@@ -104,5 +142,7 @@ LC_ALL=C.UTF-8 "$peer" dump-log --files "$(IFS=,; echo "${files[*]}")" --deep-it
 awk -v folder="$folder" '/^Dumping / { n = split($2, part, "/"); topic = substr(part[n - 1], 1, length(part[n - 1]) - 2) }
     { print > (folder "/" topic ".dump") }' "$folder/dump"
 for topic in "${!codec_of[@]}"; do check "$topic" "${codec_of[$topic]}"; done
+check_compacted
 echo "kafka dump-log: $((records * ${#codec_of[@]})) records in $batches batches and ${#files[@]} segments of" \
-    "${#codec_of[@]} topics valid, as Weir reads them (codecs: $CODECS)"
+    "${#codec_of[@]} topics valid, as Weir reads them (codecs: $CODECS); $compacted records of 3000 in a compacted topic," \
+    "$emptied batches without records and $horizons delete horizons in it"

@@ -39,6 +39,8 @@ CheckFile fire::checkpoints::a_damaged_weir_meta_stops_the_start_and_changes_not
 CheckJournal fire::damage::a_flipped_bit_in_the_flush_journal_cuts_nothing journal.byte
 MarkFormatting fire::first_start::a_failing_call_in_the_first_start_keeps_no_later_start_from_coming_up is.not.a.data.directory
 KeepDeadline stop::a_stop_under_load_is_clean_though_clients_never_finish_their_handshake left:.None
+SyncCleaned crash::compaction::passes_survive_every_crash states.fail
+UnlinkSides crash::compaction::passes_survive_every_crash states.fail
 CheckInterval fire::damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable\|whole.batches
 CutBack crash::faults::failed_writes_of_several_batches_survive_every_crash states.fail
 CheckSequence crash::producers::two_producers_survive_every_crash states.fail

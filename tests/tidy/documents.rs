@@ -35,6 +35,7 @@ const NOT_STORED: &[&str] = &[
     "EXPANSION_MAX",
     "IDLE_LOOK_MS",
     "INTERVALS_KEPT",
+    "KEY_SLOT_BYTES",
     "LAZY",
     "LAZY_LOOK_MS",
     "LEAP_MS",
@@ -45,11 +46,14 @@ const NOT_STORED: &[&str] = &[
     "PAGE_BYTES",
     "PIECE_BYTES",
     "PUT_OFF_TOLD_MS",
+    "READ_BYTES",
     "REPLAY_BYTES",
+    "REST_MS",
     "ROOM_KEPT",
     "SCAN_BYTES",
     "SPACE_LOOK_MS",
     "URGENT",
+    "WRITE_BYTES",
 ];
 
 fn read(path: &str) -> String {

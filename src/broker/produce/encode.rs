@@ -31,6 +31,7 @@ pub fn rules_of(config: &TopicConfig, now_ms: Timestamp) -> Rules {
             TimestampType::Append => i64::MAX,
         },
         max_decompressed_bytes: decompressed_bytes_max(config.max_message_bytes),
+        needs_keys: config.is_compacted(),
     }
 }
 
@@ -104,6 +105,10 @@ pub fn encode_records(
             return Err(
                 place.invalid_batch(InvalidBatch::NegativeTimestamp { index: index as i32, timestamp })
             );
+        }
+        if config.is_compacted() && record.key.is_none() {
+            let error = place.invalid_batch(InvalidBatch::NoKey { index: index as i32 });
+            return Err(error.with("record", index));
         }
         headers.clear();
         headers.extend(record.headers.iter().map(|header| (header.key.as_str(), header.value.as_deref())));

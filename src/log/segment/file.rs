@@ -61,6 +61,12 @@ pub struct Segment {
 /// Endings of the files of a segment, in the order in which they go: without its log file a segment is gone.
 pub const ENDINGS: [&str; 3] = ["log", "index", "timeindex"];
 
+/// The side files among them.
+pub const SIDE_ENDINGS: [&str; 2] = ["timeindex", "index"];
+
+/// What stands behind the name of a file of a segment that compaction has written, until it is in its place.
+pub const ASIDE: &str = "cleaned";
+
 /// Name of a segment's file, such as `00000000000000000042.index`.
 pub fn file_name(base_offset: Offset, ending: &str) -> String {
     format!("{base_offset:020}.{ending}")
@@ -100,6 +106,29 @@ impl Segment {
             ENDINGS.iter().try_for_each(|ending| remove_if_there(disk, &segment.path(ending)))?;
         }
         made.map(|()| segment)
+    }
+
+    /// Makes the files of an empty segment under names aside, so that nobody takes them for a segment of the log.
+    pub fn create_aside(
+        disk: &dyn Disk,
+        files: &FileCache,
+        folder: &Path,
+        id: SegmentId,
+        created_ms: Timestamp,
+    ) -> DiskResult<Self> {
+        let plain = Self::new(files, folder, id, 0, id.base_offset);
+        let aside = |ending: &str| files.file(plain.path_aside(ending), OpenMode::Write);
+        for ending in ENDINGS.iter().rev() {
+            remove_if_there(disk, &plain.path_aside(ending))?;
+        }
+        for ending in ENDINGS {
+            disk.open(&plain.path_aside(ending), OpenMode::CreateNew)?;
+        }
+        let index = OffsetIndex::create(aside("index"), id, created_ms, false)?;
+        let time = TimeIndex::create(aside("timeindex"), id, created_ms, false)?;
+        let segment = Self { log: aside("log"), ..plain };
+        segment.set_side(Side { index, time, footer: Mutex::new(None) });
+        Ok(segment)
     }
 
     /// The log file comes last: without it a segment is not there.
@@ -168,6 +197,18 @@ impl Segment {
         self.is_removed.store(true, Ordering::Release);
     }
 
+    /// Notes that its names are about to stand for other files. What is open of it can still be read; nothing of it is opened any
+    /// more.
+    pub fn retire(&self) {
+        self.mark_removed();
+        let nowhere = self.path("gone");
+        self.log.renamed(nowhere.clone());
+        if let Some(side) = &*self.side.read() {
+            side.index.file().renamed(nowhere.clone());
+            side.time.file().renamed(nowhere);
+        }
+    }
+
     /// Whether its files may be gone.
     pub fn is_removed(&self) -> bool {
         self.is_removed.load(Ordering::Acquire)
@@ -186,6 +227,11 @@ impl Segment {
     /// Path of the file with this ending.
     pub fn path(&self, ending: &str) -> PathBuf {
         self.folder.join(file_name(self.id.base_offset, ending))
+    }
+
+    /// The same while it stands aside.
+    pub fn path_aside(&self, ending: &str) -> PathBuf {
+        self.folder.join(file_name(self.id.base_offset, &format!("{ending}.{ASIDE}")))
     }
 
     /// A handle on a side file.
@@ -208,6 +254,9 @@ impl Segment {
         let mut slot = self.side.write();
         if let Some(side) = &*slot {
             return Ok(side.clone());
+        }
+        if self.is_removed() {
+            return Err(self.is_gone());
         }
         let side = Arc::new(match self.open_sealed_side()? {
             Some(side) => side,
@@ -259,16 +308,20 @@ impl Segment {
         Ok(Some(Side { index, time, footer: Mutex::new(Some(footer)) }))
     }
 
+    fn is_gone(&self) -> DiskError {
+        DiskError {
+            kind: DiskErrorKind::NotFound,
+            operation: OpKind::Open,
+            path: self.path("log"),
+            detail: "the segment was removed".to_owned(),
+        }
+    }
+
     /// Makes both side files anew from the log file. Offsets below its end as it was sealed that can't be read are told to readers as
     /// damaged. Cost: reads the whole segment.
     fn rebuild_side(&self, disk: &dyn Disk) -> DiskResult<Side> {
         if self.is_removed() {
-            return Err(DiskError {
-                kind: DiskErrorKind::NotFound,
-                operation: OpKind::Open,
-                path: self.path("log"),
-                detail: "the segment was removed".to_owned(),
-            });
+            return Err(self.is_gone());
         }
         tracing::warn!(path = %self.path("index").display(), "side files are missing or not true, rebuilding them");
         let sealed =

@@ -12,7 +12,7 @@
 //! | 48 | 8 | max timestamp, ms; −1 when the segment is empty |
 //! | 56 | 8 | first offset with the max timestamp |
 //! | 64 | 4 | leader epoch of the last batch; −1 when the segment is empty |
-//! | 68 | 8 | zero |
+//! | 68 | 8 | 0: not compacted; else when its first tombstone may go, ms, the greatest number without one |
 //! | 76 | 4 | CRC-32 of bytes 0 to 75 |
 //!
 //! The index is synced before the footer is written: a footer proves everything before it.
@@ -45,6 +45,9 @@ pub struct Footer {
     pub max_timestamp_offset: Offset,
     /// Leader epoch of the last batch, −1 when empty.
     pub last_epoch: LeaderEpoch,
+    /// Set when compaction has written the segment and all of it was clean then: when the first of its tombstones may go, ms;
+    /// `Timestamp::MAX` without one.
+    pub cleaned: Option<Timestamp>,
 }
 
 impl Footer {
@@ -61,6 +64,7 @@ impl Footer {
         bytes[48..56].copy_from_slice(&self.max_timestamp.to_be_bytes());
         bytes[56..64].copy_from_slice(&self.max_timestamp_offset.to_be_bytes());
         bytes[64..68].copy_from_slice(&self.last_epoch.to_be_bytes());
+        bytes[68..76].copy_from_slice(&self.cleaned.unwrap_or(0).to_be_bytes());
         let crc = crc32fast::hash(&bytes[..76]);
         bytes[76..80].copy_from_slice(&crc.to_be_bytes());
         bytes
@@ -82,6 +86,7 @@ impl Footer {
             max_timestamp: long(48)?,
             max_timestamp_offset: long(56)?,
             last_epoch: word(64)? as i32,
+            cleaned: Some(long(68)?).filter(|cleaned| *cleaned != 0),
         };
         (footer.write()[..] == *bytes).then_some(footer)
     }
@@ -103,7 +108,10 @@ mod tests {
             max_timestamp: 7,
             max_timestamp_offset: 8,
             last_epoch: -1,
+            cleaned: None,
         };
+        let cleaned = Footer { cleaned: Some(9), ..footer };
+        assert_eq!(Footer::read(&cleaned.write()), Some(cleaned));
         let bytes = footer.write();
         assert_eq!(Footer::read(&bytes), Some(footer));
         for bit in 0..FOOTER_BYTES * 8 {

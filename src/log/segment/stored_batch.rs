@@ -17,6 +17,7 @@ pub(in crate::log) fn stored_batch(offset: Offset, epoch: LeaderEpoch, value: &[
         now_ms: 1,
         timestamp_after_max_ms: 1,
         max_decompressed_bytes: 1 << 23,
+        needs_keys: false,
     };
     let batch = ValidBatch::build(&mut builder, Codec::None, ProducerFields::NONE, &rules);
     let mut batch = batch.expect("valid");

@@ -122,6 +122,7 @@ impl Tally {
             max_timestamp: self.max_timestamp,
             max_timestamp_offset: self.max_timestamp_offset,
             last_epoch: self.last_epoch,
+            cleaned: None,
         }
     }
 

@@ -79,7 +79,7 @@ fn path(base: Offset) -> PathBuf {
 }
 
 fn compact() -> TopicConfig {
-    TopicConfig { is_compacted: true, ..TopicConfig::default() }
+    TopicConfig { cleanup: crate::config::CleanupPolicy::Compact, ..TopicConfig::default() }
 }
 
 /// Reads from `next` on as a consumer does that goes on behind what is told to be damaged: the offsets of the records, and what was

@@ -7,6 +7,7 @@ use super::segment::{Finding, SegmentFiles, SegmentReport, Severity, base_offset
 use crate::base::{Offset, TopicPartition};
 use crate::env::Disk;
 use crate::env::disk::{DiskResult, EntryKind};
+use crate::log::compaction::leftovers;
 use crate::log::epoch_cache::EpochCache;
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
 use crate::log::flush::journal::Points;
@@ -53,7 +54,12 @@ pub fn verify_partition(
     };
     let meta = report.check_meta(disk)?;
     let mut bases: Vec<Offset> = Vec::new();
-    for entry in disk.list(folder)?.iter().filter(|entry| entry.kind == EntryKind::File) {
+    let entries = disk.list(folder)?;
+    let swapped = match meta {
+        Some(meta) => leftovers::swapped(disk, folder, meta.id, &entries)?,
+        None => Vec::new(),
+    };
+    for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
         let path = folder.join(&entry.name);
         bases.extend(base_offset_of(&path));
         if entry.name.contains(".cut-") {
@@ -63,12 +69,16 @@ pub fn verify_partition(
         }
     }
     bases.sort_unstable();
+    // A compaction was cut short: the next start removes what its new segment has replaced, and gives that one its side files.
+    bases.retain(|base| !swapped.iter().any(|(first, end)| (first + 1..*end).contains(base)));
+    let is_swapped = |base: Offset| swapped.iter().any(|(first, _)| *first == base);
     for base_offset in bases {
-        let files = SegmentFiles { folder: folder.to_owned(), base_offset, log: meta.map(|meta| meta.id) };
+        let log = meta.map(|meta| meta.id).filter(|_| !is_swapped(base_offset));
+        let files = SegmentFiles { folder: folder.to_owned(), base_offset, log };
         report.segments.push(verify_segment(disk, &files, progress)?);
     }
     if meta.is_some() {
-        report.check_seals();
+        report.check_seals(is_swapped);
     }
     report.check_sequence();
     if let Some(meta) = meta {
@@ -111,9 +121,10 @@ impl PartitionReport {
     }
 
     /// All segments but the last are sealed, sooner or later.
-    fn check_seals(&mut self) {
+    fn check_seals(&mut self, is_swapped: impl Fn(Offset) -> bool) {
         let Some((_, before)) = self.segments.split_last_mut() else { return };
-        for segment in before.iter_mut().filter(|segment| !segment.is_sealed && segment.findings.is_empty()) {
+        let is_open = |segment: &&mut SegmentReport| !segment.is_sealed && segment.findings.is_empty();
+        for segment in before.iter_mut().filter(is_open).filter(|segment| !is_swapped(segment.base_offset)) {
             let path = self.folder.join(file_name(segment.base_offset, "index"));
             let what = "it is not sealed, so it is made again from the log".to_owned();
             segment.findings.push(whole_file(path, Severity::Rebuilt, what));

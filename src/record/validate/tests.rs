@@ -17,6 +17,7 @@ const RULES: Rules = Rules {
     now_ms: BASE_MS,
     timestamp_after_max_ms: i64::MAX,
     max_decompressed_bytes: 1 << 20,
+    needs_keys: false,
 };
 
 fn check(bytes: Bytes) -> Result<ValidBatch, InvalidBatch> {

@@ -1,6 +1,6 @@
 //! One run of a store with one log, on a disk that may stop at any call: what clients do to it, and what they are told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,8 +82,14 @@ fn env(disk: &SimDisk, clock: &Arc<SimClock>) -> Env {
     Env { disk: Arc::new(disk.clone()), clock: clock.clone(), rng: Arc::new(Rng::seeded(1)) }
 }
 
-fn open_store(disk: &SimDisk, clock: &Arc<SimClock>) -> Option<Arc<LogStore>> {
-    let options = StoreOptions { disk_reserve_bytes: 0, open_files_max: 64 };
+/// Folder of the log.
+pub(super) fn folder_of_log() -> PathBuf {
+    Path::new(DATA).join(folder::name_of(TOPIC, 0))
+}
+
+pub(super) fn open_store(disk: &SimDisk, clock: &Arc<SimClock>) -> Option<Arc<LogStore>> {
+    let options =
+        StoreOptions { disk_reserve_bytes: 0, open_files_max: 64, compaction_memory_bytes: 1 << 20 };
     LogStore::open(env(disk, clock), Path::new(DATA), options).ok()
 }
 
@@ -120,6 +126,7 @@ pub(super) fn batch(values: &[String], fields: ProducerFields) -> ValidBatch {
         now_ms: NOW_MS,
         timestamp_after_max_ms: i64::MAX,
         max_decompressed_bytes: 1 << 20,
+        needs_keys: false,
     };
     ValidBatch::build(&mut builder, Codec::None, fields, &rules).expect("valid")
 }

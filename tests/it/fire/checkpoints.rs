@@ -46,6 +46,7 @@ fn batch(value: &str) -> ValidBatch {
         now_ms: 1,
         timestamp_after_max_ms: i64::MAX,
         max_decompressed_bytes: 1 << 20,
+        needs_keys: false,
     };
     ValidBatch::build(&mut builder, Codec::None, ProducerFields::NONE, &rules).expect("valid")
 }

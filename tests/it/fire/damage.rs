@@ -50,7 +50,8 @@ fn start(disk: &SimDisk, leader_epoch: i32) -> Started {
         clock: Arc::new(SimClock::new(NOW_MS)),
         rng: Arc::new(Rng::seeded(1)),
     };
-    let options = StoreOptions { disk_reserve_bytes: 0, open_files_max: 64 };
+    let options =
+        StoreOptions { disk_reserve_bytes: 0, open_files_max: 64, compaction_memory_bytes: 1 << 20 };
     let store = LogStore::open(env, Path::new("d"), options).expect("the store opens");
     store.mark_started().expect("writes");
     let config = TopicConfig { flush: FlushMode::Os, segment_bytes: SEGMENT_BYTES, ..TopicConfig::default() };
@@ -86,6 +87,7 @@ fn built(records: &[(Vec<u8>, i64)], fields: ProducerFields) -> ValidBatch {
         now_ms: NOW_MS,
         timestamp_after_max_ms: i64::MAX,
         max_decompressed_bytes: 1 << 20,
+        needs_keys: false,
     };
     ValidBatch::build(&mut builder, Codec::None, fields, &rules).expect("valid")
 }

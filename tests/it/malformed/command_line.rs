@@ -117,7 +117,12 @@ const ROWS: &[Row] = &[
     (&["topic", "alter", "good", "-c", "flush=os", "-d", "flush"], "", 2, &["flush is given twice"]),
     (&["topic", "alter", "good", "-c", "a=1", "-d", "b"], "", 1, &["a: there is no", "b: there is no"]),
     (&["topic", "create", "new", "-c", "min.insync.replicas=2"], "", 1, &["1 copy of each partition"]),
-    (&["topic", "create", "new", "-c", "delete.retention.ms=2"], "", 1, &["compaction does not exist yet"]),
+    (
+        &["topic", "create", "new", "-c", "file.delete.delay.ms=2"],
+        "",
+        1,
+        &["files of deleted records go at once"],
+    ),
     (&["topic", "create", "new", "-c", "retention.ms=5y"], "", 1, &["'5y'", "7d, or -1 for no limit"]),
     (&["topic", "create", "new", "-c", "flush.ms=5y"], "", 1, &["'5y'", "12h, 7d   ["]),
     (&["topic", "create", "new", "-c", "a\x1bb=1"], "", 1, &["a\\u{1b}b: there is no"]),

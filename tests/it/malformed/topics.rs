@@ -61,7 +61,7 @@ async fn topics_are_refused_with_the_reason() {
         ("segment.bytes", "1", &["segment.bytes", "1024"]),
         ("segment.bytes", "99999999999999999999", &["segment.bytes"]),
         ("segment.bytes", "", &["segment.bytes"]),
-        ("cleanup.policy", "compact", &["cleanup.policy", "delete"]),
+        ("cleanup.policy", "compost", &["cleanup.policy", "compact,delete"]),
         ("compression.type", "lzma", &["compression.type", "'lzma'", "zstd"]),
         ("flush", "sometimes", &["flush", "'sometimes'", "ack"]),
         ("message.timestamp.type", "Never", &["message.timestamp.type", "CreateTime"]),
