@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!  L7 tools      cli                         L6 doors   api::grpc     client (L0–L1 only)
-//!  L5 requests   broker        <- the only place where log, replica and cluster meet
+//!  L5 requests   broker        <- the only place where log, replica, cluster and coordinator meet
+//!  L4 machines   coordinator
 //!  L3 copies     replica  cluster
 //!  L2 disk       log
 //!  L1 bytes      record
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod config;
+pub mod coordinator;
 pub mod env;
 pub mod log;
 pub mod metrics;

@@ -90,6 +90,43 @@ pub const FETCH_WAIT_MS_MAX: i64 = 60_000;
 /// Default bound of a fetch reply in bytes.
 pub const FETCH_BYTES_DEFAULT: usize = 1 << 20;
 
+/// Longest name of a group, a member or an instance in bytes: as a topic's, so that all fit one line and one record.
+pub const GROUP_NAME_BYTES_MAX: usize = 249;
+
+/// Partitions of `__consumer_offsets`, and therefore of coordinators (Kafka's number; it can't change, it decides where a
+/// group's records lie).
+pub const OFFSETS_PARTITIONS: i32 = 50;
+
+/// Members of one group: the targets of all of them are written at once, and each gets a record of its own.
+pub const GROUP_MEMBERS_MAX: usize = 5_000;
+
+/// Topics that one member may name: more is a pattern's work.
+pub const SUBSCRIPTION_TOPICS_MAX: usize = 1_000;
+
+/// Longest pattern of a subscription in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1_024;
+
+/// Memory in bytes that a compiled pattern may take: a short text can ask for gigabytes.
+pub const PATTERN_MEMORY_BYTES_MAX: usize = 1 << 20;
+
+/// Longest text in bytes that a client may keep beside a committed offset (Kafka's default).
+pub const OFFSET_METADATA_BYTES_MAX: usize = 4_096;
+
+/// Shortest session timeout in ms that a member may ask for: shorter ones expire on a busy machine's pauses.
+pub const SESSION_TIMEOUT_MS_MIN: i32 = 1_000;
+
+/// Longest session timeout in ms: for so long nobody reads the partitions of a member that crashed (Kafka's bound).
+pub const SESSION_TIMEOUT_MS_MAX: i32 = 30 * 60_000;
+
+/// Session timeout in ms of a member that asks for none.
+pub const SESSION_TIMEOUT_MS_DEFAULT: i32 = 10_000;
+
+/// Longest time in ms that a member may ask for to answer a revocation.
+pub const REBALANCE_TIMEOUT_MS_MAX: i32 = 60 * 60_000;
+
+/// Time in ms to answer a revocation, of a member that asks for none.
+pub const REBALANCE_TIMEOUT_MS_DEFAULT: i32 = 60_000;
+
 const _: () = assert!(BATCH_BYTES_MAX < GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!((BATCH_BYTES_MAX as u64) < SEGMENT_BYTES_MAX);
 const _: () = assert!(DECOMPRESSED_BYTES_MAX >= BATCH_BYTES_MAX);

@@ -18,6 +18,6 @@ pub mod time;
 pub mod varint;
 
 pub use error::{Error, ErrorKind, Outcome};
-pub use ids::{ClusterId, ProducerId, TopicId, TopicPartition};
-pub use offset::{BytePosition, LeaderEpoch, Offset};
+pub use ids::{ClusterId, GroupId, InstanceId, MemberId, ProducerId, TopicId, TopicPartition};
+pub use offset::{BytePosition, LeaderEpoch, MemberEpoch, Offset};
 pub use time::Timestamp;

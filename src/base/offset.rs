@@ -1,4 +1,4 @@
-//! Offsets, byte positions and leader epochs.
+//! Offsets, byte positions and epochs.
 //!
 //! They are plain integers because they live in stored formats and in arithmetic on every record; the
 //! names keep signatures readable, and overflow is checked by the compiler in every build profile.
@@ -12,6 +12,9 @@ pub type BytePosition = u64;
 /// Number of a leadership of a partition. Rises at every unclean start and every change of leader; a
 /// pair (leader epoch, offset) never names two records.
 pub type LeaderEpoch = i32;
+
+/// Number of a group's membership, of an assignment, or of what a member has taken over of it. Rises only.
+pub type MemberEpoch = i32;
 
 /// Stands for "no offset known" in replies.
 pub const NO_OFFSET: Offset = -1;

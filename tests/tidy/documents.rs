@@ -21,6 +21,7 @@ const FORMATS: &[&str] = &[
     "src/cluster/metadata_log.rs",
     "src/cluster/command.rs",
     "src/broker/data_dir.rs",
+    "src/coordinator/group/records/",
 ];
 
 /// Constants of these files that no stored byte depends on: sizes of buffers, guards, steps, times.
