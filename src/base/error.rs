@@ -146,6 +146,20 @@ kinds! {
     TimedOut "TIMED_OUT" 4 504 7 Later Unknown "try again, or give more time";
     /// A bug in Weir.
     Internal "INTERNAL" 13 500 -1 Never Unknown "report it with the broker's log";
+    /// No group of that name.
+    GroupNotFound "GROUP_NOT_FOUND" 5 404 69 Never NotWritten "correct the name; a group exists once it has a member or an offset";
+    /// The group has members.
+    GroupNotEmpty "GROUP_NOT_EMPTY" 9 409 68 Never NotWritten "stop the members of the group first";
+    /// The group has as many members as it may have.
+    GroupFull "GROUP_FULL" 8 429 81 Never NotWritten "use fewer members, or another group";
+    /// The name breaks the rules for names of groups and members.
+    InvalidGroup "INVALID_GROUP" 3 400 24 Never NotWritten "use 1 to 249 bytes without control characters";
+    /// The group has no such member any more.
+    UnknownMember "UNKNOWN_MEMBER" 10 409 25 Never NotWritten "join the group again";
+    /// Another took the member's place, or its epoch is an old one.
+    MemberFenced "MEMBER_FENCED" 10 409 110 Never NotWritten "stop this member, or join the group again";
+    /// The partition is not the member's, or not since it was read.
+    PartitionNotOwned "PARTITION_NOT_OWNED" 9 409 113 Never NotWritten "leave the partition to its owner: it reads on from the last commit";
 }
 
 impl ErrorKind {

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::data_dir::{DataDir, DirectoryMeta};
 use super::errors::shutting_down;
+use super::groups::{Groups, background};
 use super::lookup::find_partition;
 use super::off_shard::off_shard;
 use super::partitions::Partitions;
@@ -48,6 +49,7 @@ pub struct Broker {
     counters: Arc<Counters>,
     producer_ids: ProducerIds,
     spread: Spread,
+    groups: Groups,
     started: Duration,
     /// Held while topics are made, changed or deleted: folders and commands go together.
     topic_turn: Arc<tokio::sync::Mutex<()>>,
@@ -82,6 +84,7 @@ impl Broker {
             counters: Arc::default(),
             producer_ids: ProducerIds::new(parts.metadata.clone(), &parts.env.rng),
             spread: Spread::default(),
+            groups: Groups::default(),
             started: parts.env.clock.monotonic(),
             directory: parts.data_dir.meta,
             env: parts.env,
@@ -170,6 +173,17 @@ impl Broker {
         }
         let store = self.store.clone();
         off_shard(move || store.housekeeping()).await;
+    }
+
+    /// Looks after groups until it is dropped: their timers, their assignments, topics that come and go. For one task, from the start
+    /// to the stop.
+    pub async fn look_after_groups(self: Arc<Self>) {
+        background::look_after_groups(self).await;
+    }
+
+    /// The group machines.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The metadata at this moment.

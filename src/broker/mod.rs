@@ -9,6 +9,7 @@ mod commit_errors;
 pub mod data_dir;
 pub mod errors;
 pub mod fetch;
+pub mod groups;
 pub mod lookup;
 mod off_shard;
 pub mod partitions;

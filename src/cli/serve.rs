@@ -247,7 +247,7 @@ pub(super) struct Running {
     address: SocketAddr,
     close: oneshot::Sender<()>,
     door: JoinHandle<io::Result<Serving>>,
-    upkeep: [JoinHandle<()>; 2],
+    upkeep: [JoinHandle<()>; 3],
 }
 
 impl Running {
@@ -271,7 +271,8 @@ impl Running {
         let door = tokio::spawn(serve(broker.clone(), listener, shutdown, deadline));
         let housekeeping = tokio::spawn(keep_house(broker.clone(), Duration::from_millis(every)));
         let rates = tokio::spawn(broker.clone().keep_rates());
-        Ok(Self { broker, address, close, door, upkeep: [housekeeping, rates] })
+        let groups = tokio::spawn(broker.clone().look_after_groups());
+        Ok(Self { broker, address, close, door, upkeep: [housekeeping, rates, groups] })
     }
 
     /// Where it listens.

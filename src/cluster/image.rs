@@ -37,6 +37,8 @@ pub struct Topic {
     pub config: Arc<TopicConfig>,
     /// Deleted, but something of it is still on disk.
     pub deleting: bool,
+    /// Metadata offset of the command that made it.
+    pub created: Offset,
 }
 
 impl Topic {
@@ -200,15 +202,15 @@ impl Image {
             return Err(ApplyError::Offset { found: offset, expected: self.next_offset });
         }
         let mut next = self.clone();
-        next.change(command)?;
+        next.change(command, offset)?;
         next.next_offset = offset + 1;
         Ok(next)
     }
 
-    fn change(&mut self, command: &Command) -> Result<(), ApplyError> {
+    fn change(&mut self, command: &Command, offset: Offset) -> Result<(), ApplyError> {
         match command {
             Command::CreateTopic { topic_id, name, partition_count, configs } => {
-                self.create_topic(*topic_id, name, *partition_count, configs)
+                self.create_topic((*topic_id, offset), name, *partition_count, configs)
             }
             Command::AddPartitions { topic_id, partition_count } => {
                 self.add_partitions(*topic_id, *partition_count)
@@ -233,7 +235,7 @@ impl Image {
 
     fn create_topic(
         &mut self,
-        id: TopicId,
+        (id, created): (TopicId, Offset),
         name: &str,
         partition_count: i32,
         configs: &Configs,
@@ -252,6 +254,7 @@ impl Image {
             configs: configs.clone(),
             config: typed(name, configs)?,
             deleting: false,
+            created,
         });
         Ok(())
     }

@@ -193,6 +193,8 @@ pub struct MetadataLog {
     image: Arc<ArcSwap<Image>>,
     writer: Arc<Mutex<Writer>>,
     failure: watch::Sender<Option<String>>,
+    /// The next offset of the newest image.
+    changes: watch::Sender<Offset>,
 }
 
 /// What only the one who commits may touch.
@@ -225,6 +227,7 @@ impl MetadataLog {
         let folder = folder::path_of(data_dir, METADATA_TOPIC, METADATA_ID.partition);
         let image = replay(&log, image).map_err(|error| MetadataError::Replay { folder, error })?;
         Ok(Arc::new(Self {
+            changes: watch::Sender::new(image.next_offset()),
             env,
             data_dir: data_dir.to_owned(),
             log,
@@ -242,6 +245,11 @@ impl MetadataLog {
     /// The place where the newest image is always found.
     pub fn shared_image(&self) -> Arc<ArcSwap<Image>> {
         self.image.clone()
+    }
+
+    /// The next offset of the newest image: changes with each command.
+    pub fn changes(&self) -> watch::Receiver<Offset> {
+        self.changes.subscribe()
     }
 
     /// Becomes `Some` reason when the log has failed: the broker has to end.
@@ -296,6 +304,7 @@ impl MetadataLog {
         let first_offset = result.inspect_err(|error| self.note_failure(error))?;
         let image = Arc::new(apply_all(&before, &commands, first_offset)?);
         self.image.store(image.clone());
+        self.changes.send_replace(image.next_offset());
         if image.next_offset() - writer.snapshot_offset >= SNAPSHOT_COMMANDS {
             let (this, image) = (self.clone(), image.clone());
             tokio::task::spawn_blocking(move || this.write_snapshot(writer, &image));

@@ -47,6 +47,7 @@ fn topic_to_stored(topic: &Topic) -> stored::SnapshotTopic {
         name: topic.name.to_string(),
         ready_count: topic.ready_count,
         deleting: topic.deleting,
+        created: topic.created,
         configs: configs_to_stored(&topic.configs),
         partitions: topic.partitions.iter().map(partition_to_stored).collect(),
     }
@@ -74,6 +75,7 @@ fn topic_from_stored(topic: stored::SnapshotTopic) -> Result<Topic, String> {
         ready_count: topic.ready_count,
         configs,
         deleting: topic.deleting,
+        created: topic.created,
     })
 }
 

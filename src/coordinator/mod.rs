@@ -7,9 +7,10 @@
 //! Invariants: the state is a function of the newest record of each key, so that a compacted log gives the same one; a timer that
 //! goes off late or for something that is gone does nothing.
 //!
-//! Reading order: [`shard`], [`timers`], then [`group`].
+//! Reading order: [`shard`], [`timers`], [`runtime`], then [`group`].
 
 pub mod group;
+pub mod runtime;
 pub mod shard;
 pub mod timers;
 

@@ -51,6 +51,26 @@ words! {
         Fetch "Fetch",
         /// Follows records; each answer counts as a request.
         Tail "Tail",
+        /// Reads with a group; each message with records counts as a request.
+        Consume "Consume",
+        /// Tells that a member lives.
+        Heartbeat "Heartbeat",
+        /// Ends a membership.
+        LeaveGroup "LeaveGroup",
+        /// Keeps offsets.
+        CommitOffsets "CommitOffsets",
+        /// Tells committed offsets.
+        GetOffsets "GetOffsets",
+        /// Lists groups.
+        ListGroups "ListGroups",
+        /// Describes a group.
+        GetGroup "GetGroup",
+        /// Sets offsets of an empty group.
+        ResetOffsets "ResetOffsets",
+        /// Deletes a group.
+        DeleteGroup "DeleteGroup",
+        /// Deletes offsets of a group.
+        DeleteOffsets "DeleteOffsets",
         /// Looks offsets up.
         ListOffsets "ListOffsets",
         /// Gives a producer id.
@@ -112,20 +132,30 @@ impl Method {
 
     /// Whether the messages of a call are counted, not the call.
     pub fn is_stream(self) -> bool {
-        matches!(self, Self::ProduceStream | Self::Tail)
+        matches!(self, Self::ProduceStream | Self::Tail | Self::Consume)
+    }
+}
+
+/// One for each word of a table. WHY not an array by itself: those of over 32 have no default.
+#[derive(Debug)]
+struct Each<T, const N: usize>([T; N]);
+
+impl<T: Default, const N: usize> Default for Each<T, N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
     }
 }
 
 /// What the doors and the broker count.
 #[derive(Debug, Default)]
 pub struct Counters {
-    requests: [Counter; Method::ALL.len()],
-    durations: [Histogram; Method::ALL.len()],
-    open_streams: [Gauge; Method::ALL.len()],
-    errors: [Counter; KINDS.len()],
-    connections: [Gauge; Protocol::ALL.len()],
-    accepted: [Counter; Protocol::ALL.len()],
-    refused: [Counter; Refusal::ALL.len()],
+    requests: Each<Counter, { Method::ALL.len() }>,
+    durations: Each<Histogram, { Method::ALL.len() }>,
+    open_streams: Each<Gauge, { Method::ALL.len() }>,
+    errors: Each<Counter, { KINDS.len() }>,
+    connections: Each<Gauge, { Protocol::ALL.len() }>,
+    accepted: Each<Counter, { Protocol::ALL.len() }>,
+    refused: Each<Counter, { Refusal::ALL.len() }>,
     /// Records and bytes of all topics, deleted ones too.
     pub traffic: TopicCounters,
 }
@@ -133,37 +163,37 @@ pub struct Counters {
 impl Counters {
     /// Requests of a method.
     pub fn requests(&self, method: Method) -> &Counter {
-        &self.requests[method as usize]
+        &self.requests.0[method as usize]
     }
 
     /// How long requests of a method took until they were answered.
     pub fn durations(&self, method: Method) -> &Histogram {
-        &self.durations[method as usize]
+        &self.durations.0[method as usize]
     }
 
     /// Calls of a streaming method that are open.
     pub fn open_streams(&self, method: Method) -> &Gauge {
-        &self.open_streams[method as usize]
+        &self.open_streams.0[method as usize]
     }
 
     /// Errors that clients were told.
     pub fn errors(&self, kind: ErrorKind) -> &Counter {
-        &self.errors[kind as usize]
+        &self.errors.0[kind as usize]
     }
 
     /// Connections that are open.
     pub fn connections(&self, protocol: Protocol) -> &Gauge {
-        &self.connections[protocol as usize]
+        &self.connections.0[protocol as usize]
     }
 
     /// Connections that have begun to speak.
     pub fn accepted(&self, protocol: Protocol) -> &Counter {
-        &self.accepted[protocol as usize]
+        &self.accepted.0[protocol as usize]
     }
 
     /// Connections that were refused.
     pub fn refused(&self, why: Refusal) -> &Counter {
-        &self.refused[why as usize]
+        &self.refused.0[why as usize]
     }
 }
 

@@ -2,4 +2,6 @@
 
 pub mod partition;
 
+/// What the log says to whoever uses a partition.
+pub use crate::log::{AppendError, ReadError, Ticket, Wait};
 pub use partition::{Diverged, Partition, WrongTopicId};

@@ -22,6 +22,7 @@ files: `grpcurl -plaintext 127.0.0.1:7070 list`.
 const FILES: &[(&str, &str)] = &[
     ("producer", ""),
     ("consumer", ""),
+    ("group", ""),
     ("topic", ""),
     ("cluster", ""),
     ("storage", ""),
@@ -84,6 +85,7 @@ fn items(text: &str) -> Vec<Item> {
             }
             _ => {
                 let about = choice.map_or_else(String::new, |name| format!("One of `{name}`. ")) + &about;
+                let about = about.trim_end().to_owned();
                 let row = call(line, about.clone()).or_else(|| field(line, about));
                 let row = row.unwrap_or_else(|| panic!("this line is not understood: {line}"));
                 items.last_mut().expect("an item is open").rows.push(row);

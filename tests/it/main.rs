@@ -9,6 +9,7 @@ mod documents;
 mod errors;
 mod fire;
 mod golden;
+mod groups;
 mod grpc;
 mod http;
 mod idle;

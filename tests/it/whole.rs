@@ -22,6 +22,7 @@ pub(crate) struct Whole {
     address: String,
     close: oneshot::Sender<()>,
     door: JoinHandle<std::io::Result<Serving>>,
+    groups: JoinHandle<()>,
 }
 
 impl Whole {
@@ -43,7 +44,8 @@ impl Whole {
             let _ = closed.await;
         };
         let door = tokio::spawn(serve(broker.clone(), listener, shutdown, STOP_DEADLINE));
-        Self { broker, address, close, door }
+        let groups = tokio::spawn(broker.clone().look_after_groups());
+        Self { broker, address, close, door, groups }
     }
 
     /// The broker itself.
@@ -65,6 +67,7 @@ impl Whole {
     pub(crate) async fn stop(self) {
         self.close.send(()).unwrap();
         assert_eq!(self.door.await.unwrap().unwrap(), Serving::Drained);
+        self.groups.abort();
         assert!(self.broker.stop(STOP_DEADLINE).await, "stops cleanly");
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use futures_util::stream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{OpenStream, RequestId, note_items};
 use super::convert;
+use super::groups::{self, ConsumeStream};
 use super::limits::fit_offsets;
 use super::reply_body::Unsent;
 use super::status::status;
@@ -57,6 +58,17 @@ impl ConsumerService for Consuming {
         let mut offsets: Vec<_> = answers.into_iter().map(convert::listed_offset).collect();
         fit_offsets(&mut offsets);
         Ok(Response::new(pb::ListOffsetsResponse { offsets }))
+    }
+
+    type ConsumeStream = ConsumeStream;
+
+    async fn consume(
+        &self,
+        request: Request<Streaming<pb::ConsumeRequest>>,
+    ) -> Result<Response<Self::ConsumeStream>, Status> {
+        let unsent = Unsent::new(request.extensions(), self.0.broker.env().clock.clone());
+        let id = RequestId::of(request.extensions());
+        Ok(groups::consume(self.0.clone(), id, unsent, request.into_inner()))
     }
 
     type TailStream = Pin<Box<dyn Stream<Item = Result<pb::TailResponse, Status>> + Send>>;

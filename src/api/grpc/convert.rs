@@ -17,7 +17,8 @@ pub fn invalid(field: &str, what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidRequest, format!("the field '{field}' {what}")).with("field", field)
 }
 
-fn topic_id(bytes: Option<&[u8]>) -> Result<Option<TopicId>, Error> {
+/// A topic id, where one is given. Errors: INVALID_REQUEST.
+pub fn topic_id(bytes: Option<&[u8]>) -> Result<Option<TopicId>, Error> {
     let wrong = |len| invalid("topic_id", format_args!("has {len} bytes: give 16, or leave it out"));
     bytes.map(|bytes| TopicId::from_slice(bytes).ok_or_else(|| wrong(bytes.len()))).transpose()
 }
@@ -30,7 +31,7 @@ fn check_topic(topic: &str) -> Result<(), Error> {
 }
 
 /// Errors: an empty list, or one that is too long.
-fn check_count(field: &str, count: usize) -> Result<(), Error> {
+pub fn check_count(field: &str, count: usize) -> Result<(), Error> {
     match count {
         0 => Err(invalid(field, "is empty: give at least one")),
         count if count > REQUEST_ITEMS_MAX => {
@@ -41,7 +42,7 @@ fn check_count(field: &str, count: usize) -> Result<(), Error> {
 }
 
 /// A number of bytes; 0 and absent are `None`.
-fn byte_count(field: &str, bytes: i32) -> Result<Option<usize>, Error> {
+pub fn byte_count(field: &str, bytes: i32) -> Result<Option<usize>, Error> {
     let wrong = |_| invalid(field, format_args!("is {bytes}: give a number of bytes, or 0 for the default"));
     usize::try_from(bytes).map_err(wrong).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
 }

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod cluster;
 pub mod consume;
 pub mod convert;
+pub mod groups;
 pub mod limits;
 pub mod message_follower;
 pub mod outbox;

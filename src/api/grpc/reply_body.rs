@@ -32,6 +32,8 @@ pub struct Unsent {
     shared: Arc<Mutex<Shared>>,
     under_way: Arc<UnderWay>,
     clock: Arc<dyn Clock>,
+    /// Whether the client may leave it unread for as long as it likes.
+    is_patient: bool,
 }
 
 #[derive(Default)]
@@ -47,7 +49,13 @@ impl Unsent {
     /// Nothing yet, for the reply to a request with these extensions.
     pub fn new(request: &Extensions, clock: Arc<dyn Clock>) -> Self {
         let under_way = request.get::<Caller>().map(|caller| caller.under_way.clone()).unwrap_or_default();
-        Self { shared: Arc::default(), under_way, clock }
+        Self { shared: Arc::default(), under_way, clock, is_patient: false }
+    }
+
+    /// The same for a client that may take its time: its memory is counted, its stream is not reset. For replies whose frames are small
+    /// or asked for, and that are encoded only as the client takes them.
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// Adds the memory of what is encoded next.
@@ -62,6 +70,9 @@ impl Unsent {
     }
 
     fn begin(&self) {
+        if self.is_patient {
+            return;
+        }
         let now = self.clock.monotonic();
         self.shared.lock().since = Some(now);
         self.under_way.begin(now);

@@ -18,6 +18,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 use super::call::CallLayer;
 use super::cluster::Cluster;
 use super::consume::Consuming;
+use super::groups::Grouping;
 use super::limits;
 use super::produce::Producing;
 use super::reply_body::watched;
@@ -35,15 +36,17 @@ use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::proto::grpc::DESCRIPTORS;
 use crate::proto::grpc::cluster_service_server::ClusterServiceServer;
 use crate::proto::grpc::consumer_service_server::ConsumerServiceServer;
+use crate::proto::grpc::group_service_server::GroupServiceServer;
 use crate::proto::grpc::producer_service_server::ProducerServiceServer;
 use crate::proto::grpc::storage_service_server::StorageServiceServer;
 use crate::proto::grpc::topic_service_server::TopicServiceServer;
 
 /// Names under which health is told; empty stands for the whole broker.
-const HEALTH_NAMES: [&str; 6] = [
+const HEALTH_NAMES: [&str; 7] = [
     "",
     <ProducerServiceServer<Producing> as NamedService>::NAME,
     <ConsumerServiceServer<Consuming> as NamedService>::NAME,
+    <GroupServiceServer<Grouping> as NamedService>::NAME,
     <TopicServiceServer<Topics> as NamedService>::NAME,
     <ClusterServiceServer<Cluster> as NamedService>::NAME,
     <StorageServiceServer<Storage> as NamedService>::NAME,
@@ -121,6 +124,7 @@ fn routes(door: &Door) -> Routes {
     let why = "the descriptors were made by the build";
     Routes::new(limited!(ProducerServiceServer::new(Producing(door.clone()))))
         .add_service(limited!(ConsumerServiceServer::new(Consuming(door.clone()))))
+        .add_service(limited!(GroupServiceServer::new(Grouping(door.clone()))))
         .add_service(limited!(TopicServiceServer::new(Topics(door.clone()))))
         .add_service(limited!(ClusterServiceServer::new(Cluster(door.clone()))))
         .add_service(limited!(StorageServiceServer::new(Storage(door.clone()))))

@@ -11,10 +11,10 @@ use super::pause::{Wake, pause};
 use super::reader::{Limit, Read, Reader};
 use super::reply_bounds::REPLY_BYTES_MAX;
 use crate::base::budget::Debit;
-use crate::base::{Error, ErrorKind};
+use crate::base::{Error, ErrorKind, Offset, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::errors::shutting_down;
-use crate::broker::request::{FetchedPartition, RefusedItem, TailRequest};
+use crate::broker::request::{Cursor, FetchedPartition, RefusedItem, TailRequest};
 
 /// Room that one answer needs beside its records: topic, marks, ids.
 const ANSWER_BYTES: usize = 1 << 10;
@@ -41,11 +41,14 @@ struct TailPlace {
 }
 
 /// One answer of a [`Tail`].
+#[derive(Debug)]
 pub struct TailAnswer {
     /// What the partition gave; after an error it gives nothing more.
     pub partition: FetchedPartition,
     /// Whether the reader has everything that was readable in this partition.
     pub caught_up: bool,
+    /// What the records take in a message.
+    pub size_bytes: usize,
     /// The memory that the records take; dropped when they are sent.
     pub debits: Vec<Debit>,
 }
@@ -55,33 +58,46 @@ impl Tail {
     /// true.
     pub async fn open(broker: &Arc<Broker>, request: TailRequest, stopping: watch::Receiver<bool>) -> Self {
         let TailRequest { cursors, form, max_bytes } = request;
-        let (mut places, mut refused) = (Vec::new(), VecDeque::new());
-        for cursor in cursors {
-            let opened = match cursor {
-                Ok(cursor) => Reader::open(broker, cursor).await,
-                Err(RefusedItem { topic, partition, error }) => {
-                    Err(FetchedPartition { topic, partition, result: Err(error) })
-                }
-            };
-            match opened {
-                Ok(reader) => places.push(TailPlace { reader, is_told: false }),
-                Err(partition) => refused.push_back(partition),
-            }
-        }
         let hard_bytes = REPLY_BYTES_MAX - ANSWER_BYTES;
         let room = Room { asked_bytes: max_bytes.clamp(1, hard_bytes), hard_bytes };
         let limit = Limit { form, room, at_least_one: true };
-        let broker = broker.clone();
-        Self { broker, places, refused, limit, stopping, turn: 0, must_pause: false, is_over: false }
+        let (places, refused, broker) = (Vec::new(), VecDeque::new(), broker.clone());
+        let mut tail =
+            Self { broker, places, refused, limit, stopping, turn: 0, must_pause: false, is_over: false };
+        for cursor in cursors {
+            tail.add(cursor).await;
+        }
+        tail
     }
 
-    /// The next answer, waiting for it as long as it takes. `None` when no partition is left.
+    /// Follows one more partition; one that can't be read gives an error in its place.
+    pub async fn add(&mut self, cursor: Result<Cursor, RefusedItem>) {
+        let opened = match cursor {
+            Ok(cursor) => Reader::open(&self.broker, cursor).await,
+            Err(RefusedItem { topic, partition, error }) => {
+                Err(FetchedPartition { topic, partition, result: Err(error) })
+            }
+        };
+        match opened {
+            Ok(reader) => self.places.push(TailPlace { reader, is_told: false }),
+            Err(partition) => self.refused.push_back(partition),
+        }
+    }
+
+    /// Follows a partition no more: nothing of it is given from here on. Gives the place that it had got to, if it was followed.
+    pub fn remove(&mut self, id: TopicPartition) -> Option<Offset> {
+        let index = self.places.iter().position(|place| place.reader.partition().id() == id)?;
+        Some(self.places.remove(index).reader.offset)
+    }
+
+    /// The next answer, waiting for it as long as it takes. `None` when no partition is left. Cancel safe: what was not given is
+    /// given by the next call.
     ///
     /// Errors: SHUTTING_DOWN, once, when the broker stops; nothing follows.
     pub async fn next(&mut self) -> Option<Result<TailAnswer, Error>> {
         while !self.is_over {
             if let Some(partition) = self.refused.pop_front() {
-                return Some(Ok(TailAnswer { partition, caught_up: false, debits: Vec::new() }));
+                return Some(Ok(refusal(partition)));
             }
             if self.places.is_empty() {
                 break;
@@ -135,12 +151,12 @@ impl Tail {
         place.reader.note_given(&self.broker, &fetched, size_bytes);
         place.reader.offset = fetched.next_offset;
         let caught_up = fetched.next_offset >= fetched.offsets.high_watermark;
-        Some(TailAnswer { partition: place.reader.answer(Ok(fetched)), caught_up, debits })
+        Some(TailAnswer { partition: place.reader.answer(Ok(fetched)), caught_up, size_bytes, debits })
     }
 
     fn give_up(&mut self, index: usize, error: Error) -> TailAnswer {
         let place = self.places.remove(index);
-        TailAnswer { partition: place.reader.answer(Err(error)), caught_up: false, debits: Vec::new() }
+        refusal(place.reader.answer(Err(error)))
     }
 
     async fn wait(&mut self) {
@@ -154,6 +170,10 @@ impl Tail {
             self.refused.push_back(answer.partition);
         }
     }
+}
+
+fn refusal(partition: FetchedPartition) -> TailAnswer {
+    TailAnswer { partition, caught_up: false, size_bytes: 0, debits: Vec::new() }
 }
 
 impl TailPlace {

@@ -11,7 +11,7 @@ use crate::base::{Error, ErrorKind, Outcome, TopicId};
 use crate::broker::Broker;
 use crate::broker::errors::shutting_down;
 use crate::broker::off_shard::off_shard;
-use crate::cluster::{Command, Image, Topic};
+use crate::cluster::{Command, Configs, Image, Topic};
 use crate::env::{DiskError, DiskErrorKind};
 use crate::log::folder::FolderError;
 
@@ -33,18 +33,55 @@ impl Broker {
         }
         let broker = self.clone();
         detached(async move {
-            let _turn = broker.take_topic_turn().await?;
-            broker.free_name(&request.name).await?;
-            let commands =
-                |image: &Image| plan_create(image, &request, topic_id).map(|command| vec![command]);
-            broker.metadata.commit_with(commands).await?;
-            if let Err(error) = broker.make_ready(topic_id).await {
-                broker.take_back(topic_id).await;
-                return Err(error);
-            }
+            broker
+                .make_topic(&request.name, topic_id, |image| plan_create(image, &request, topic_id))
+                .await?;
             broker.describe_by_id(topic_id).await
         })
         .await
+    }
+
+    /// Makes a topic of the broker's own unless it is there. Carried out even if nobody waits.
+    ///
+    /// Errors: SHUTTING_DOWN; DISK_FULL or STORAGE_ERROR when the folders can't be made, and then there is no such topic.
+    pub(in crate::broker) async fn create_internal_topic(
+        self: &Arc<Self>,
+        name: &'static str,
+        partition_count: i32,
+        configs: Configs,
+    ) -> Result<(), Error> {
+        self.refuse_when_stopping()?;
+        let topic_id = TopicId(self.env.rng.id());
+        let command = Command::CreateTopic { topic_id, name: name.to_owned(), partition_count, configs };
+        let broker = self.clone();
+        detached(async move {
+            let made = broker.make_topic(name, topic_id, |image| match image.topic(name) {
+                Some(_) => Err(Error::new(ErrorKind::TopicExists, "another request made it")),
+                None => Ok(command),
+            });
+            match made.await {
+                Err(error) if error.kind == ErrorKind::TopicExists => Ok(()),
+                made => made,
+            }
+        })
+        .await
+    }
+
+    /// Commits the command that makes a topic, if it still holds in its turn, and makes the folders.
+    async fn make_topic(
+        self: &Arc<Self>,
+        name: &str,
+        topic_id: TopicId,
+        plan: impl FnOnce(&Image) -> Result<Command, Error>,
+    ) -> Result<(), Error> {
+        let _turn = self.take_topic_turn().await?;
+        self.free_name(name).await?;
+        self.metadata.commit_with(|image: &Image| plan(image).map(|command| vec![command])).await?;
+        if let Err(error) = self.make_ready(topic_id).await {
+            self.take_back(topic_id).await;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Makes the folders of a topic's partitions that are not ready, and says so in the metadata.

@@ -249,6 +249,14 @@ impl ProducerService for Fake {
 #[tonic::async_trait]
 impl ConsumerService for Fake {
     type TailStream = ReceiverStream<Result<TailResponse, Status>>;
+    type ConsumeStream = ReceiverStream<Result<ConsumeResponse, Status>>;
+
+    async fn consume(
+        &self,
+        _: Request<Streaming<ConsumeRequest>>,
+    ) -> Result<Response<Self::ConsumeStream>, Status> {
+        Err(Status::unimplemented("the client tails"))
+    }
 
     async fn fetch(&self, _: Request<FetchRequest>) -> Result<Response<FetchResponse>, Status> {
         Err(Status::unimplemented("the client tails"))

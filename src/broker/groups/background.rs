@@ -1,0 +1,204 @@
+//! What groups need beside requests: timers, targets, and to be told of topics that come and go.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, join3, select};
+use futures_util::stream::FuturesUnordered;
+
+use super::errors::group_error;
+use super::hosts::GroupHost;
+use super::offsets_topic::{OFFSETS_PARTITIONS, OFFSETS_TOPIC};
+use crate::base::{Error, GroupId, Offset};
+use crate::broker::Broker;
+use crate::broker::fetch::list_offset;
+use crate::broker::off_shard::off_shard;
+use crate::broker::request::{OffsetAt, OffsetQuestion};
+use crate::coordinator::group::assign::{AssignmentInput, assign};
+use crate::coordinator::group::commands::{InstallTarget, TopicsChanged};
+use crate::coordinator::group::position::Position;
+use crate::coordinator::group::start::Start;
+use crate::coordinator::group::{GroupCommand, TopicFacts};
+
+/// A process that comes to its timers later than this stood still itself: members could not be heard.
+const STALL: Duration = Duration::from_secs(1);
+
+/// How long a target waits that could not be computed, such as while the disk is full.
+const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+
+/// Looks after groups until it is dropped. For one task of the broker; must run while groups have members.
+pub async fn look_after_groups(broker: Arc<Broker>) {
+    load_all(&broker).await;
+    let timers = keep_timers(&broker);
+    let targets = keep_targets(&broker);
+    let topics = follow_topics(&broker);
+    join3(timers, targets, topics).await;
+}
+
+/// Loads every group at a start, so that members that do not come back are missed.
+async fn load_all(broker: &Arc<Broker>) {
+    if broker.image().topic(OFFSETS_TOPIC).is_none_or(|topic| !topic.is_ready()) {
+        return;
+    }
+    for number in 0..OFFSETS_PARTITIONS {
+        let loaded = async {
+            let host = broker.host_of(number).await?;
+            tell_topics(broker, &host).await
+        };
+        if let Err(error) = loaded.await {
+            tracing::error!(partition = number, %error, "groups of this partition of {OFFSETS_TOPIC} are not available");
+        }
+    }
+}
+
+async fn keep_timers(broker: &Arc<Broker>) {
+    let clock = broker.env().clock.clone();
+    let groups = broker.groups();
+    loop {
+        let next = groups.hosts().filter_map(|host| host.next_timer()).min();
+        let alarm = std::pin::pin!(groups.board().alarm.notified());
+        let Some(next) = next else {
+            alarm.await;
+            continue;
+        };
+        let sleep = clock.sleep(next.saturating_sub(clock.monotonic()));
+        if let Either::Left(_) = select(alarm, sleep).await {
+            continue;
+        }
+        let now = clock.monotonic();
+        let late = now.saturating_sub(next);
+        for host in groups.hosts() {
+            if late > STALL {
+                host.put_off(late).await;
+            } else if host.next_timer().is_some_and(|at| at <= now) {
+                host.expire().await;
+            }
+        }
+    }
+}
+
+async fn keep_targets(broker: &Arc<Broker>) {
+    let mut asked = broker.groups().assigns.lock().await;
+    let mut running = FuturesUnordered::new();
+    let mut busy = HashSet::new();
+    // Asked for again while one was being computed.
+    let mut again = HashSet::new();
+    loop {
+        tokio::select! {
+            Some(group) = asked.recv() => {
+                if !busy.insert(group.clone()) {
+                    again.insert(group);
+                    continue;
+                }
+                running.push(compute(broker, group));
+            }
+            Some(group) = running.next(), if !running.is_empty() => {
+                busy.remove(&group);
+                if again.remove(&group) {
+                    busy.insert(group.clone());
+                    running.push(compute(broker, group));
+                }
+            }
+        }
+    }
+}
+
+/// Computes a target until it is installed, and gives the group back.
+async fn compute(broker: &Arc<Broker>, group: GroupId) -> GroupId {
+    while let Err(error) = compute_once(broker, &group).await {
+        if *broker.stopping().borrow() {
+            break;
+        }
+        tracing::warn!(%group, %error, "who reads what in a group could not be computed; trying again");
+        broker.env().clock.sleep(AGAIN_PAUSE).await;
+    }
+    group
+}
+
+async fn compute_once(broker: &Arc<Broker>, group: &GroupId) -> Result<(), Error> {
+    let host = broker.group_host(group).await?;
+    let topics = broker.topics_view();
+    let input = host.look(|shard| shard.assignment_input(group, &*topics)).await;
+    let Some(input) = input.map_err(|error| group_error(group, error))? else { return Ok(()) };
+    let starts = find_starts(broker, &input).await?;
+    let (input, target) = off_shard(move || {
+        let target = assign(&input);
+        (input, target)
+    })
+    .await;
+    let topics = broker.topics_view();
+    let version = topics.version();
+    let install = InstallTarget::new(&input, target, starts, topics);
+    host.run(GroupCommand::InstallTarget(install)).await.map_err(|error| group_error(group, error))?;
+    // The machine may have been told of newer topics between this view and its turn.
+    if broker.topics_view().version() != version {
+        tell_topics(broker, &host).await?;
+    }
+    Ok(())
+}
+
+/// Where the topics begin that a group reads for the first time.
+///
+/// Errors: a partition that can't be asked; the group waits for it rather than begin somewhere else.
+async fn find_starts(broker: &Arc<Broker>, input: &AssignmentInput) -> Result<Vec<Position>, Error> {
+    let at = match input.start {
+        Start::Earliest => return Ok(Vec::new()),
+        Start::Latest => OffsetAt::End,
+        Start::Timestamp(at) => OffsetAt::Timestamp(at),
+    };
+    let mut starts = Vec::new();
+    for topic in &input.to_start {
+        for partition in 0..topic.partition_count {
+            starts.push(find_start(broker, topic, partition, at).await?);
+        }
+    }
+    Ok(starts)
+}
+
+async fn find_start(
+    broker: &Arc<Broker>,
+    topic: &TopicFacts,
+    partition: i32,
+    at: OffsetAt,
+) -> Result<Position, Error> {
+    let ask = |at| OffsetQuestion { topic: topic.name.to_string(), topic_id: Some(topic.id), partition, at };
+    let mut found = list_offset(broker, ask(at)).await.result?;
+    if found.offset.is_none() {
+        // No record is that young.
+        found = list_offset(broker, ask(OffsetAt::End)).await.result?;
+    }
+    Ok(Position {
+        topic_id: topic.id,
+        topic: topic.name.clone(),
+        partition,
+        offset: found.offset.unwrap_or(0),
+        leader_epoch: found.leader_epoch.unwrap_or(-1),
+        metadata: "".into(),
+    })
+}
+
+async fn follow_topics(broker: &Arc<Broker>) {
+    let mut changes = broker.metadata.changes();
+    let mut seen: Offset = *changes.borrow_and_update();
+    // Ends with the broker.
+    while changes.changed().await.is_ok() {
+        let version = *changes.borrow_and_update();
+        if version == seen {
+            continue;
+        }
+        seen = version;
+        for host in broker.groups().hosts() {
+            if let Err(error) = tell_topics(broker, host).await {
+                tracing::warn!(%error, "groups were not told of changed topics");
+            }
+        }
+    }
+}
+
+async fn tell_topics(broker: &Arc<Broker>, host: &GroupHost) -> Result<(), Error> {
+    let command = GroupCommand::TopicsChanged(TopicsChanged { topics: broker.topics_view() });
+    let all = GroupId::stored("*");
+    host.run(command).await.map(|_| ()).map_err(|error| group_error(&all, error))
+}

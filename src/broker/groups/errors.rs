@@ -1,0 +1,85 @@
+//! What the group machine refuses, as public errors.
+
+use crate::base::ids::InvalidName;
+use crate::base::{Error, ErrorKind, GroupId, Outcome};
+use crate::broker::errors::Place;
+use crate::broker::groups::offsets_topic::{OFFSETS_TOPIC, partition_of};
+use crate::broker::lookup::shown;
+use crate::coordinator::group::GroupError;
+use crate::coordinator::group::errors::{
+    AdminError, CommitError, DeleteOffsetError, JoinError, MemberError, PositionError,
+};
+use crate::coordinator::runtime::{LoadError, RunError};
+
+/// A command that was not carried out.
+pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
+    // Of a machine, not of a group: its partition is not known here.
+    let place = Place { topic: OFFSETS_TOPIC, partition: partition_of(group), stopping: false };
+    match error {
+        RunError::Refused(refused) => refused_error(group, refused),
+        RunError::Append(error) => place.append_error(error),
+        RunError::TooLarge(error) => {
+            let message = format!(
+                "group '{group}': what is to be stored does not fit one batch: {error}; ask for less at once"
+            );
+            Error::new(ErrorKind::InvalidRequest, message)
+        }
+        RunError::Load(LoadError::Read(error)) => place.read_error(error).outcome(Outcome::NotWritten),
+        RunError::Load(LoadError::Offline(error)) => place.append_error(error).outcome(Outcome::NotWritten),
+        RunError::Load(LoadError::Batch(error)) => {
+            let message = format!(
+                "partition {} of topic '{OFFSETS_TOPIC}': {error}; restore its folder from a copy",
+                place.partition
+            );
+            Error::new(ErrorKind::StorageError, message).outcome(Outcome::NotWritten)
+        }
+    }
+}
+
+fn refused_error(group: &GroupId, error: GroupError) -> Error {
+    let kind = match &error {
+        GroupError::Join(JoinError::Full) => ErrorKind::GroupFull,
+        GroupError::Join(_) | GroupError::Member(MemberError::Subscription(_)) => ErrorKind::InvalidRequest,
+        GroupError::Member(error) | GroupError::Commit(CommitError::Member(error)) => kind_of_member(error),
+        GroupError::Commit(CommitError::NotEmpty { .. }) | GroupError::Admin(AdminError::NotEmpty { .. }) => {
+            ErrorKind::GroupNotEmpty
+        }
+        GroupError::Admin(AdminError::NotFound { .. }) => ErrorKind::GroupNotFound,
+    };
+    Error::new(kind, format!("group '{group}': {error}")).with("group", group)
+}
+
+fn kind_of_member(error: &MemberError) -> ErrorKind {
+    match error {
+        MemberError::Unknown { .. } => ErrorKind::UnknownMember,
+        MemberError::Fenced { .. } => ErrorKind::MemberFenced,
+        MemberError::Subscription(_) => ErrorKind::InvalidRequest,
+    }
+}
+
+/// One offset of a commit that was refused.
+pub fn position_error(topic: &str, partition: i32, error: &PositionError) -> Error {
+    let kind = match error {
+        PositionError::NotOwner | PositionError::Stale { .. } => ErrorKind::PartitionNotOwned,
+        PositionError::Offset { .. } | PositionError::Metadata { .. } => ErrorKind::InvalidRequest,
+    };
+    let message = format!("partition {partition} of topic '{}': {error}", shown(topic));
+    Error::new(kind, message).with("topic", shown(topic)).with("partition", partition)
+}
+
+/// An offset that was not deleted.
+pub fn delete_error(topic: &str, partition: i32, error: DeleteOffsetError) -> Error {
+    let kind = match error {
+        DeleteOffsetError::Subscribed => ErrorKind::GroupNotEmpty,
+        DeleteOffsetError::NotFound => ErrorKind::OffsetOutOfRange,
+    };
+    let message = format!("partition {partition} of topic '{}': {error}", shown(topic));
+    Error::new(kind, message).with("topic", shown(topic)).with("partition", partition)
+}
+
+/// A name that no group, member or instance can have.
+pub fn invalid_name(what: &'static str, name: &str, error: InvalidName) -> Error {
+    let (kind, name) = (ErrorKind::InvalidGroup, shown(name));
+    Error::new(kind, format!("{what} '{name}' can't be used: {error}; {}", kind.row().advice))
+        .with(what, name)
+}

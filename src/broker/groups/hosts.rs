@@ -1,0 +1,112 @@
+//! The group machines of this broker: one for each partition of the offsets topic, made at its first use.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, Notify, OnceCell};
+
+use super::errors::group_error;
+use super::listeners::{Listeners, Listening};
+use super::offsets_topic::{OFFSETS_PARTITIONS, OFFSETS_TOPIC, configs, partition_of};
+use super::topics_view::TopicsView;
+use crate::base::{Error, GroupId, MemberId};
+use crate::broker::Broker;
+use crate::coordinator::group::{GroupCommand, GroupReply, GroupShard, GroupSignal, Topics};
+use crate::coordinator::runtime::{Listener, ShardHost};
+
+/// One group machine with its log.
+pub(super) type GroupHost = ShardHost<GroupShard>;
+
+/// The group machines, and who listens to them.
+pub struct Groups {
+    hosts: Vec<OnceCell<Arc<GroupHost>>>,
+    board: Arc<Board>,
+    /// Groups that wait for a target. Only [`background`](super::background) takes them.
+    pub(super) assigns: Mutex<UnboundedReceiver<GroupId>>,
+}
+
+/// Where the machines put their signals.
+pub(super) struct Board {
+    listeners: Arc<Listeners>,
+    assign: UnboundedSender<GroupId>,
+    /// A timer may go off earlier than was thought.
+    pub(super) alarm: Notify,
+}
+
+impl Listener<GroupSignal> for Board {
+    fn take(&self, signal: GroupSignal) {
+        match signal {
+            // Nobody computes targets any more when the broker is gone.
+            GroupSignal::Assign { group } => drop(self.assign.send(group)),
+            GroupSignal::Wake { group, member } => self.listeners.wake(group, member),
+            GroupSignal::Fenced { group, member } => self.listeners.fence(group, member),
+        }
+    }
+
+    fn timers_changed(&self) {
+        self.alarm.notify_one();
+    }
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        let (assign, assigns) = unbounded_channel();
+        let board = Arc::new(Board { listeners: Arc::default(), assign, alarm: Notify::new() });
+        let hosts = (0..OFFSETS_PARTITIONS).map(|_| OnceCell::new()).collect();
+        Self { hosts, board, assigns: Mutex::new(assigns) }
+    }
+}
+
+impl Groups {
+    /// The machines that are in use.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &Arc<GroupHost>> {
+        self.hosts.iter().filter_map(OnceCell::get)
+    }
+
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+}
+
+impl Broker {
+    /// Listens for a member from here on; a stream that spoke for it before is fenced.
+    pub fn listen(&self, group: GroupId, member: MemberId) -> Listening {
+        self.groups().board.listeners.listen(group, member)
+    }
+
+    /// The topics as they are now, for the group machine.
+    pub(super) fn topics_view(&self) -> Arc<dyn Topics> {
+        Arc::new(TopicsView(self.image()))
+    }
+
+    /// Carries out a command for a group; the offsets topic is made where there is none.
+    ///
+    /// Errors: what the machine refuses; DISK_FULL, STORAGE_ERROR, DAMAGED_RANGE where its log can't be used.
+    pub(super) async fn run_for(
+        self: &Arc<Self>,
+        group: &GroupId,
+        command: GroupCommand,
+    ) -> Result<GroupReply, Error> {
+        let host = self.group_host(group).await?;
+        host.run(command).await.map_err(|error| group_error(group, error))
+    }
+
+    /// The machine that holds a group.
+    pub(super) async fn group_host(self: &Arc<Self>, group: &GroupId) -> Result<Arc<GroupHost>, Error> {
+        self.refuse_when_stopping()?;
+        if self.image().topic(OFFSETS_TOPIC).is_none_or(|topic| !topic.is_ready()) {
+            self.create_internal_topic(OFFSETS_TOPIC, OFFSETS_PARTITIONS, configs()).await?;
+        }
+        self.host_of(partition_of(group)).await
+    }
+
+    /// The machine of a partition of the offsets topic.
+    pub(super) async fn host_of(self: &Arc<Self>, number: i32) -> Result<Arc<GroupHost>, Error> {
+        let groups = self.groups();
+        let make = async || {
+            let partition = self.partition(OFFSETS_TOPIC, None, number).await?;
+            Ok(ShardHost::new(partition, self.env.clock.clone(), groups.board.clone()))
+        };
+        groups.hosts[number as usize].get_or_try_init(make).await.cloned()
+    }
+}
