@@ -1,4 +1,6 @@
-//! Administers topics and asks what the broker is. Requests are small builders: set what matters, then await.
+//! Administers topics and groups and asks what the broker is. Requests are small builders: set what matters, then await.
+
+mod groups;
 
 use std::future::IntoFuture;
 
@@ -13,10 +15,12 @@ use super::types::{At, Cluster, ConfigKey, ListedOffset, Topic, TrimmedPartition
 use crate::base::{Error, Offset};
 use crate::proto::grpc;
 
+pub use groups::{ChangedOffset, Group, GroupListing, GroupMember, GroupOffset, GroupState};
+
 /// Topics asked for at a time.
 const PAGE_TOPICS: i32 = 1_000;
 
-/// Administers topics. Cheap to clone. No call is tried again by itself.
+/// Administers topics and groups. Cheap to clone. No call is tried again by itself.
 ///
 /// Every call fails with UNAVAILABLE when the broker can't be reached and TIMED_OUT after the client's request timeout;
 /// whether a change was made is then not known.

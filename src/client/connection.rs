@@ -18,6 +18,7 @@ use crate::base::{Error, ErrorKind};
 use crate::env::Clock;
 use crate::proto::grpc::cluster_service_client::ClusterServiceClient;
 use crate::proto::grpc::consumer_service_client::ConsumerServiceClient;
+use crate::proto::grpc::group_service_client::GroupServiceClient;
 use crate::proto::grpc::producer_service_client::ProducerServiceClient;
 use crate::proto::grpc::storage_service_client::StorageServiceClient;
 use crate::proto::grpc::topic_service_client::TopicServiceClient;
@@ -106,6 +107,7 @@ impl Connection {
         topics: TopicServiceClient;
         clusters: ClusterServiceClient;
         storage: StorageServiceClient;
+        groups: GroupServiceClient;
     }
 
     unary! {
@@ -121,6 +123,12 @@ impl Connection {
         get_cluster: clusters(GetClusterRequest) -> GetClusterResponse;
         get_metadata: clusters(GetMetadataRequest) -> GetMetadataResponse;
         get_stats: clusters(GetStatsRequest) -> GetStatsResponse;
+        get_offsets: groups(GetOffsetsRequest) -> GetOffsetsResponse;
+        list_groups: groups(ListGroupsRequest) -> ListGroupsResponse;
+        get_group: groups(GetGroupRequest) -> GetGroupResponse;
+        reset_offsets: groups(ResetOffsetsRequest) -> ResetOffsetsResponse;
+        delete_group: groups(DeleteGroupRequest) -> DeleteGroupResponse;
+        delete_offsets: groups(DeleteOffsetsRequest) -> DeleteOffsetsResponse;
         list_segments: storage(ListSegmentsRequest) -> ListSegmentsResponse;
     }
 
@@ -134,6 +142,15 @@ impl Connection {
     {
         let mut stub = self.producers();
         self.bounded(async { Ok(self.incoming(stub.produce_stream(requests).await?.into_inner())) }).await
+    }
+
+    /// Opens the stream of a member of a group.
+    pub(super) async fn consume<S>(&self, requests: S) -> Result<Incoming<ConsumeResponse>, Error>
+    where
+        S: Stream<Item = ConsumeRequest> + Send + 'static,
+    {
+        let mut stub = self.consumers();
+        self.bounded(async { Ok(self.incoming(stub.consume(requests).await?.into_inner())) }).await
     }
 
     /// Opens a stream that follows partitions.

@@ -29,7 +29,7 @@ use crate::proto::grpc;
 use crate::record::BatchError;
 
 pub use builder::ConsumerBuilder;
-use cursor::Cursor;
+pub(super) use cursor::Cursor;
 
 /// What a consumer has to tell.
 ///

@@ -7,6 +7,7 @@ use crate::proto::grpc;
 
 /// Names of the typed facts that errors carry; others are dropped, so that names stay static.
 const FACTS: &[&str] = &[
+    "assignor",
     "available",
     "closest",
     "count",
@@ -18,11 +19,14 @@ const FACTS: &[&str] = &[
     "field",
     "first",
     "got",
+    "group",
+    "instance_id",
     "key",
     "keys",
     "leader_epoch",
     "limit",
     "max",
+    "member_id",
     "min",
     "offset",
     "partition",

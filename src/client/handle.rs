@@ -65,7 +65,7 @@ impl Client {
         }
     }
 
-    /// Administers topics.
+    /// Administers topics and groups.
     pub fn admin(&self) -> Admin {
         Admin::new(self.parts.connection.clone(), self.parts.metadata.clone())
     }
@@ -75,7 +75,7 @@ impl Client {
         ProducerBuilder::new(self.parts.clone())
     }
 
-    /// Builds a consumer without group.
+    /// Builds a consumer: by itself, or with [`ConsumerBuilder::group`] as a member of a group.
     pub fn consumer(&self) -> ConsumerBuilder {
         ConsumerBuilder::new(self.parts.clone())
     }

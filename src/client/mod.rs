@@ -1,7 +1,7 @@
 //! The client library: [`Client`] with its producer, consumer and admin.
 //!
 //! It uses only the words, the record format and the wire types, never the broker's parts. Reading order: `handle`,
-//! `producer`, `consumer`, `admin`; underneath `connection` (the only file that knows the gRPC library), `metadata`,
+//! `producer`, `consumer`, `group`, `admin`; underneath `connection` (the only file that knows the gRPC library), `metadata`,
 //! `retry`.
 //!
 //! ```no_run
@@ -36,6 +36,7 @@ mod consumer;
 mod convert;
 mod dial;
 mod fault;
+mod group;
 mod handle;
 mod metadata;
 mod partitioner;
@@ -47,9 +48,13 @@ mod stats;
 mod types;
 
 pub use crate::record::Codec;
-pub use admin::{Admin, CreateTopic, DeleteTopic, ListTopics, TrimTopic, UpdateTopic};
+pub use admin::{
+    Admin, ChangedOffset, CreateTopic, DeleteTopic, Group, GroupListing, GroupMember, GroupOffset,
+    GroupState, ListTopics, TrimTopic, UpdateTopic,
+};
 pub(crate) use connection::read_addresses;
 pub use consumer::{Consumer, ConsumerBuilder, Event};
+pub use group::{GroupConsumer, GroupConsumerBuilder, GroupEvent, OutOfRange, OwnedPartition, Revocation};
 pub use handle::{Client, ClientBuilder};
 pub use producer::{CloseReport, Delivery, Producer, ProducerBuilder, Record, RecordMetadata};
 pub use segments::{ListSegments, PartitionSegments, Segment, SegmentState};

@@ -1,7 +1,7 @@
 //! The client against a broker in memory that breaks off, refuses and damages on demand.
 
 mod fake;
-mod proxy;
+pub(crate) mod proxy;
 
 use std::time::Duration;
 

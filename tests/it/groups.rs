@@ -1,5 +1,7 @@
 //! Consumer groups through the door of a real broker, by members that are nothing but a gRPC stream.
 
+mod by_key;
+mod consumer;
 mod member;
 
 use futures_util::future::join;

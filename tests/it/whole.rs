@@ -28,6 +28,11 @@ pub(crate) struct Whole {
 impl Whole {
     /// Starts a broker on `folder` and a free port.
     pub(crate) async fn start(folder: &Path) -> Self {
+        Self::start_at(folder, "127.0.0.1:0").await
+    }
+
+    /// The same at an address, such as that of a broker that was stopped.
+    pub(crate) async fn start_at(folder: &Path, address: &str) -> Self {
         let env = Env {
             disk: Arc::new(RealDisk::new()),
             clock: Arc::new(RealClock::new()),
@@ -37,7 +42,7 @@ impl Whole {
         let mut settings = BrokerSettings::defaults(&machine);
         settings.data_dir = folder.to_owned();
         let broker = Broker::start(env, settings).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (close, closed) = oneshot::channel::<()>();
         let shutdown = async {
@@ -53,7 +58,12 @@ impl Whole {
         &self.broker
     }
 
-    /// Where it listens, for the generated clients.
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The same for the generated clients.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

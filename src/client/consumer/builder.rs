@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::admin::list_offsets;
 use super::super::fault::malformed;
+use super::super::group::GroupConsumerBuilder;
 use super::super::handle::Parts;
 use super::super::metadata::KnownTopic;
 use super::super::types::{At, Start};
@@ -45,6 +46,12 @@ impl ConsumerBuilder {
             starts: BTreeMap::new(),
             max_bytes: FETCH_BYTES_DEFAULT,
         }
+    }
+
+    /// Reads as a member of this consumer group: the members share the partitions, and the group remembers how far it got. Of what was
+    /// said before only the topics count.
+    pub fn group(self, group: impl Into<String>) -> GroupConsumerBuilder {
+        GroupConsumerBuilder::new(self.parts, group.into(), self.topics)
     }
 
     /// Reads this topic, beside those named before.

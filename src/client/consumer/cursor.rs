@@ -14,29 +14,29 @@ use crate::record::{BatchError, RecordBatch};
 
 /// Topic, partition and offset, with the id and epoch that guard against a topic or records that were replaced.
 #[derive(Debug)]
-pub(super) struct Cursor {
-    pub(super) topic: Arc<str>,
-    pub(super) topic_id: TopicId,
-    pub(super) partition: i32,
+pub(in crate::client) struct Cursor {
+    pub(in crate::client) topic: Arc<str>,
+    pub(in crate::client) topic_id: TopicId,
+    pub(in crate::client) partition: i32,
     /// Offset of the next record for the caller.
-    pub(super) position: Offset,
+    pub(in crate::client) position: Offset,
     /// Offset of the next record that is not decoded yet.
-    pub(super) read_offset: Offset,
+    pub(in crate::client) read_offset: Offset,
     /// Epoch of the record before `read_offset`, if that was read.
-    pub(super) leader_epoch: Option<LeaderEpoch>,
+    pub(in crate::client) leader_epoch: Option<LeaderEpoch>,
     /// Where an epoch ends that this reader read beyond, as the broker told it.
-    pub(super) epoch_end: Option<(LeaderEpoch, Offset)>,
+    pub(in crate::client) epoch_end: Option<(LeaderEpoch, Offset)>,
     /// Failed for good; a seek starts it again.
-    pub(super) stopped: bool,
+    pub(in crate::client) stopped: bool,
     /// Where bytes did not pass their check last time.
-    pub(super) doubted_offset: Option<Offset>,
+    pub(in crate::client) doubted_offset: Option<Offset>,
     /// Passing errors since something was read last.
-    pub(super) failures: u32,
+    pub(in crate::client) failures: u32,
 }
 
 impl Cursor {
     /// At `offset`, about to read.
-    pub(super) fn new(topic: Arc<str>, topic_id: TopicId, partition: i32, offset: Offset) -> Self {
+    pub(in crate::client) fn new(topic: Arc<str>, topic_id: TopicId, partition: i32, offset: Offset) -> Self {
         Self {
             topic,
             topic_id,
@@ -53,14 +53,14 @@ impl Cursor {
 
     /// Goes to `offset`, whatever happened before. At the end of an epoch as the broker told it, what lies below is known to be of
     /// that epoch, so that a further loss is noticed before anything is read.
-    pub(super) fn seek(&mut self, offset: Offset) {
+    pub(in crate::client) fn seek(&mut self, offset: Offset) {
         let told = self.epoch_end.filter(|(_, end)| *end == offset);
         *self = Self::new(self.topic.clone(), self.topic_id, self.partition, offset);
         self.leader_epoch = told.map(|(epoch, _)| epoch);
     }
 
     /// What to ask the broker for.
-    pub(super) fn request(&self) -> grpc::FetchPartition {
+    pub(in crate::client) fn request(&self) -> grpc::FetchPartition {
         grpc::FetchPartition {
             topic: self.topic.to_string(),
             topic_id: Some(Bytes::copy_from_slice(&self.topic_id.0)),
@@ -75,7 +75,10 @@ impl Cursor {
     /// none of what was read before. Keys and values are slices of the batch.
     ///
     /// Errors: the batch fails its check or is cut; cursor and `batches` then stay as they were.
-    pub(super) fn read_batch(&mut self, batches: &mut Bytes) -> Result<VecDeque<ConsumerRecord>, BatchError> {
+    pub(in crate::client) fn read_batch(
+        &mut self,
+        batches: &mut Bytes,
+    ) -> Result<VecDeque<ConsumerRecord>, BatchError> {
         let mut rest = batches.clone();
         let short = BatchError::Short { needed_bytes: LOG_OVERHEAD_BYTES, bytes: rest.len() };
         let batch = RecordBatch::take_first(&mut rest)?.ok_or(short)?;
@@ -102,7 +105,7 @@ impl Cursor {
     }
 
     /// Moves over offsets that hold no records for a reader.
-    pub(super) fn skip_to(&mut self, next_offset: Offset, leader_epoch: Option<LeaderEpoch>) {
+    pub(in crate::client) fn skip_to(&mut self, next_offset: Offset, leader_epoch: Option<LeaderEpoch>) {
         if next_offset > self.read_offset {
             self.read_offset = next_offset;
             self.leader_epoch = leader_epoch.or(self.leader_epoch);
