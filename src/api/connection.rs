@@ -71,6 +71,11 @@ impl Connection {
         self.socket.socket().local_addr().ok()
     }
 
+    /// The address of the peer, where it is still known.
+    pub fn peer_address(&self) -> Option<std::net::SocketAddr> {
+        self.socket.socket().peer_addr().ok()
+    }
+
     /// The pieces of replies that it has not sent.
     pub fn under_way(&self) -> &Arc<UnderWay> {
         &self.under_way

@@ -278,6 +278,22 @@ async fn what_is_committed_before_a_partition_is_given_up_counts() {
 }
 
 #[tokio::test]
+async fn a_description_says_where_members_are_and_nothing_that_a_terminal_obeys() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Whole::start(folder.path()).await;
+    topic(&whole, 1).await;
+    let mut join = joining("g", TOPIC);
+    join.options.as_mut().unwrap().client_id = "a\tb\u{1b}[1m".to_owned();
+    let member = Member::join(&whole.url(), join).await.unwrap();
+    assert!(member.id.starts_with("ab[1m-"), "{}", member.id);
+    let group = whole.client().await.admin().describe_group("g").await.unwrap();
+    let seen: Vec<_> = group.members.iter().map(|one| (&*one.client_id, &*one.host)).collect();
+    assert_eq!(seen, [("ab[1m", "127.0.0.1")]);
+    whole_group_leaves([member]).await;
+    whole.stop().await;
+}
+
+#[tokio::test]
 async fn who_comes_back_is_told_what_it_owns_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let whole = Whole::start(folder.path()).await;

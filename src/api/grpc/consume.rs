@@ -68,7 +68,7 @@ impl ConsumerService for Consuming {
     ) -> Result<Response<Self::ConsumeStream>, Status> {
         let unsent = Unsent::new(request.extensions(), self.0.broker.env().clock.clone());
         let id = RequestId::of(request.extensions());
-        Ok(groups::consume(self.0.clone(), id, unsent, request.into_inner()))
+        Ok(groups::consume(self.0.clone(), id, unsent, request))
     }
 
     type TailStream = Pin<Box<dyn Stream<Item = Result<pb::TailResponse, Status>> + Send>>;

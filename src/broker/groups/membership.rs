@@ -83,11 +83,12 @@ impl Broker {
         let instance_id = some(&request.instance_id)
             .map(|text| InstanceId::parse(text).map_err(|error| invalid_name("instance_id", text, error)));
         let assignor = some(&request.assignor).map(parse_assignor);
+        let client_id = clean(&request.client_id);
         Ok(Join {
             member_id: member_id.transpose()?,
-            fresh_id: self.fresh_member_id(&request.client_id),
+            fresh_id: self.fresh_member_id(&client_id),
             instance_id: instance_id.transpose()?,
-            client_id: cut(&request.client_id).into(),
+            client_id: client_id.into(),
             client_host: request.client_host.as_str().into(),
             subscription: subscription(&request.topics, &request.pattern),
             assignor: assignor.transpose()?,
@@ -105,9 +106,8 @@ impl Broker {
     fn fresh_member_id(&self, client_id: &str) -> MemberId {
         let mut random = [0; 8];
         self.env.rng.fill(&mut random);
-        let name = if client_id.is_empty() { "member" } else { cut(client_id) };
-        let clean: String = name.chars().filter(|letter| !letter.is_control()).collect();
-        MemberId::stored(&format!("{clean}-{:016x}", u64::from_le_bytes(random)))
+        let name = if client_id.is_empty() { "member" } else { client_id };
+        MemberId::stored(&format!("{name}-{:016x}", u64::from_le_bytes(random)))
     }
 
     /// A member is heard, and learns what it is to own.
@@ -192,6 +192,8 @@ fn or_default(ms: i32, default: i32) -> i32 {
 /// Longest part of a client's name that is kept.
 const CLIENT_ID_BYTES_MAX: usize = 64;
 
-fn cut(client_id: &str) -> &str {
-    &client_id[..client_id.floor_char_boundary(CLIENT_ID_BYTES_MAX)]
+/// The name that is kept. WHY not all of it: it is shown on terminals.
+fn clean(client_id: &str) -> String {
+    let cut = &client_id[..client_id.floor_char_boundary(CLIENT_ID_BYTES_MAX)];
+    cut.chars().filter(|letter| !letter.is_control()).collect()
 }

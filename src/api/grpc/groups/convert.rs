@@ -13,7 +13,7 @@ use crate::proto::grpc as pb;
 /// unread.
 pub const RECORDS_BYTES_DEFAULT: usize = 64 << 10;
 
-/// What a member says of itself when it joins.
+/// What a member says of itself when it joins, and where it is.
 ///
 /// Errors: INVALID_REQUEST.
 pub fn join_request(
@@ -21,6 +21,7 @@ pub fn join_request(
     member_id: String,
     options: Option<pb::MemberOptions>,
     owned: &[pb::GroupPartition],
+    host: &str,
 ) -> Result<JoinRequest, Error> {
     let options = options.ok_or_else(|| invalid("options", "is not set: say what to subscribe to"))?;
     let subscription = options.subscription.unwrap_or_default();
@@ -29,7 +30,7 @@ pub fn join_request(
         member_id,
         instance_id: options.instance_id,
         client_id: options.client_id,
-        client_host: String::new(),
+        client_host: host.to_owned(),
         topics: subscription.topics,
         pattern: subscription.pattern,
         assignor: options.assignor,

@@ -9,6 +9,7 @@ use super::convert::{
 };
 use crate::api::door::Door;
 use crate::api::grpc::call::{RequestId, note_items};
+use crate::api::grpc::caller::Caller;
 use crate::api::grpc::convert::check_count;
 use crate::api::grpc::limits::bounded;
 use crate::api::grpc::status::status;
@@ -35,7 +36,8 @@ impl GroupService for Grouping {
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Result<Response<pb::HeartbeatResponse>, Status> {
-        let view = self.heard(request.into_inner()).await.map_err(status)?;
+        let host = Caller::host_of(request.extensions());
+        let view = self.heard(request.into_inner(), &host).await.map_err(status)?;
         bounded(self.view_reply(view), TOO_MANY)
     }
 
@@ -150,9 +152,9 @@ impl GroupService for Grouping {
 }
 
 impl Grouping {
-    async fn heard(&self, request: pb::HeartbeatRequest) -> Result<MemberView, Error> {
+    async fn heard(&self, request: pb::HeartbeatRequest, host: &str) -> Result<MemberView, Error> {
         if request.member_epoch == 0 {
-            let join = join_request(request.group, request.member_id, request.options, &request.owned)?;
+            let join = join_request(request.group, request.member_id, request.options, &request.owned, host)?;
             return self.0.broker.join_group(join).await;
         }
         let wanted = request.options.and_then(|options| options.subscription);

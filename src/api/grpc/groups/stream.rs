@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use std::pin::Pin;
 use tokio::sync::mpsc::{OwnedPermit, Sender, error::SendError};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::{
     assigned, committed_partition, join_request, offset_commit, out_of_range, partition_id, partition_ids,
@@ -16,6 +16,7 @@ use super::convert::{
 };
 use crate::api::door::Door;
 use crate::api::grpc::call::{OpenStream, RequestId, note_items, note_status};
+use crate::api::grpc::caller::Caller;
 use crate::api::grpc::convert::{byte_count, fetched_partition, form, invalid};
 use crate::api::grpc::reply_body::Unsent;
 use crate::api::grpc::status::{completed, status};
@@ -46,12 +47,13 @@ pub fn consume(
     door: Door,
     id: RequestId,
     unsent: Unsent,
-    frames: Streaming<pb::ConsumeRequest>,
+    request: Request<Streaming<pb::ConsumeRequest>>,
 ) -> Response<ConsumeStream> {
     let unsent = unsent.patient();
     let (slots, told) = tokio::sync::mpsc::channel(1);
-    let member = Member { broker: door.broker.clone(), id, unsent: unsent.clone(), slots };
-    tokio::spawn(member.run(door, frames));
+    let host = Caller::host_of(request.extensions());
+    let member = Member { broker: door.broker.clone(), id, host, unsent: unsent.clone(), slots };
+    tokio::spawn(member.run(door, request.into_inner()));
     let mut response: Response<ConsumeStream> = Response::new(Box::pin(ReceiverStream::new(told)));
     response.extensions_mut().insert(unsent);
     response
@@ -61,6 +63,7 @@ pub fn consume(
 struct Member {
     broker: std::sync::Arc<Broker>,
     id: RequestId,
+    host: String,
     unsent: Unsent,
     slots: Sender<Result<pb::ConsumeResponse, Status>>,
 }
@@ -99,7 +102,7 @@ impl Member {
             credit_bytes: join.credit_bytes.map(credit).transpose()?,
             out_of_range: out_of_range(join.out_of_range)?,
         };
-        let request = join_request(join.group, join.member_id, join.options, &join.owned)?;
+        let request = join_request(join.group, join.member_id, join.options, &join.owned, &self.host)?;
         Session::open(&self.broker, request, options).await
     }
 
