@@ -8,6 +8,7 @@ use super::consume::ConsumeArgs;
 use super::contexts::ContextArgs;
 use super::demo::DemoArgs;
 use super::global::Global;
+use super::group::GroupArgs;
 use super::log::LogArgs;
 use super::produce::ProduceArgs;
 use super::serve::ServeArgs;
@@ -21,8 +22,7 @@ Examples:
   weir serve --dev                           on 127.0.0.1:7070, in ./weir-dev
   weir topic create orders -p 6
   weir produce orders 'first record'
-  weir consume orders -o start -e            everything there is, then exit
-  weir consume orders -J -o start -e | weir -b other:7070 produce orders -J";
+  weir consume orders -o start -e            everything there is, then exit";
 
 /// Weir: a partitioned commit log.
 #[derive(Parser, Debug)]
@@ -51,6 +51,9 @@ pub enum Command {
     /// Read records
     #[command(visible_alias = "c")]
     Consume(ConsumeArgs),
+    /// Show consumer groups, and set where they go on
+    #[command(visible_alias = "g")]
+    Group(GroupArgs),
     /// Look at stored logs: files, or the segments of a broker
     Log(LogArgs),
     /// Show how the broker fares, and check its health

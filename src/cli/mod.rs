@@ -15,6 +15,7 @@ pub mod demo;
 pub mod exit;
 pub mod format;
 pub mod global;
+pub mod group;
 pub mod json;
 pub mod latency;
 pub mod log;

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
 use super::output::{Form, form, print, print_error, print_failure};
-use super::{cluster, consume, contexts, demo, log, produce, serve, stderr, top, topic};
+use super::{cluster, consume, contexts, demo, group, log, produce, serve, stderr, top, topic};
 
 mod refusal;
 
@@ -78,7 +78,10 @@ fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         }
         Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
         Command::Produce(args) => runtime.block_on(produce::run(&context, &args)),
+        // A member that is interrupted commits and leaves.
+        Command::Consume(args) if args.group.is_some() => runtime.block_on(consume::run(&context, &args)),
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
+        Command::Group(args) => runtime.block_on(until_interrupted(group::run(&context, &args))),
         Command::Cluster(args) => runtime.block_on(until_interrupted(cluster::run(&context, &args))),
         Command::Top(args) => runtime.block_on(until_interrupted(top::run(&context, &args))),
         Command::Log(args) => runtime.block_on(until_interrupted(log::run_remote(&context, &args))),

@@ -5,6 +5,7 @@ mod cluster;
 mod consume;
 mod ends;
 mod examples;
+mod group;
 mod offsets;
 mod produce;
 pub(crate) mod schemas;

@@ -46,7 +46,11 @@ fn refused_error(group: &GroupId, error: GroupError) -> Error {
         }
         GroupError::Admin(AdminError::NotFound { .. }) => ErrorKind::GroupNotFound,
     };
-    Error::new(kind, format!("group '{group}': {error}")).with("group", group)
+    let message = match &error {
+        GroupError::Admin(AdminError::NotFound { .. }) => error.to_string(),
+        _ => format!("group '{group}': {error}"),
+    };
+    Error::new(kind, message).with("group", group)
 }
 
 fn kind_of_member(error: &MemberError) -> ErrorKind {

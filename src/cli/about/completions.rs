@@ -1,4 +1,4 @@
-//! `weir completions`, and what a shell that uses them asks for: commands, flags, and names of topics as they are now.
+//! `weir completions`, and what a shell that uses them asks for: commands, flags, and names of topics and groups as they are now.
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,7 +16,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::{Global, duration};
 use crate::cli::output::{print_document, print_raw};
 use crate::cli::run::runtime;
-use crate::client::Client;
+use crate::client::{Admin, Client};
 
 /// The variable by which the script of a shell asks.
 const VARIABLE: &str = "COMPLETE";
@@ -61,20 +61,35 @@ pub(in crate::cli) fn complete() {
 
 /// Topics whose names begin like this, from the broker of the variables or the context; none when it does not answer.
 pub fn topic_names(begun: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(begun, async |admin| {
+        let topics = admin.list_topics().await.ok()?;
+        Some(topics.into_iter().map(|topic| topic.name).collect())
+    })
+}
+
+/// Groups whose names begin like this, likewise.
+pub fn group_names(begun: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(begun, async |admin| {
+        let groups = admin.list_groups().await.ok()?;
+        Some(groups.into_iter().map(|group| group.name).collect())
+    })
+}
+
+fn candidates(begun: &OsStr, ask: impl AsyncFn(Admin) -> Option<Vec<String>>) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
-    let names = runtime().ok().and_then(|runtime| runtime.block_on(names_of_broker()));
+    let asked = async { ask(admin_of_variables().await?).await };
+    let names = runtime().ok().and_then(|runtime| runtime.block_on(asked));
     let names = names.unwrap_or_default().into_iter().filter(|name| name.starts_with(&*begun));
     names.map(CompletionCandidate::new).collect()
 }
 
-async fn names_of_broker() -> Option<Vec<String>> {
+async fn admin_of_variables() -> Option<Admin> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let mut global = Global::of_broker(variable("WEIR_BOOTSTRAP"), variable("WEIR_CONTEXT"));
     contexts::resolve(&mut global).ok()?;
     let patience = duration(&variable(PATIENCE_VARIABLE)).unwrap_or(PATIENCE);
     let builder = Client::builder(&global.bootstrap).connect_timeout(patience).request_timeout(patience);
-    let topics = builder.connect().await.ok()?.admin().list_topics().await.ok()?;
-    Some(topics.into_iter().map(|topic| topic.name).collect())
+    Some(builder.connect().await.ok()?.admin())
 }
 
 #[cfg(test)]

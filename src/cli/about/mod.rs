@@ -11,5 +11,5 @@ mod tree;
 pub(super) mod version;
 
 pub use args::{CheatArgs, CompletionsArgs, HelpArgs, ManArgs, VersionArgs};
-pub use completions::topic_names;
+pub use completions::{group_names, topic_names};
 pub use tree::{Argument, Command, tree};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::grep::Pattern;
-use crate::cli::about::topic_names;
+use crate::cli::about::{group_names, topic_names};
 use crate::cli::global::{duration, last_records, partition, record_count};
 
 const EXAMPLES: &str = "\
@@ -15,7 +15,17 @@ Examples:
   weir consume orders --tail 10                the last 10 of each partition, then what comes
   weir consume orders -o @-1h:@now -f '%t[%p]@%o %d{strftime[%T]} %k=%v\\n'
   weir consume orders -e --grep 'k:^u1$' --grep '!v:test'
-  weir consume orders -J -o start -e > orders.ndjson";
+  weir consume orders -J -o start -e > orders.ndjson
+  weir consume orders -g billing               as a member of a group";
+
+/// When a member commits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Commit {
+    /// What was printed, every second and at the end.
+    Auto,
+    /// Never.
+    None,
+}
 
 /// `weir consume`.
 #[derive(Args, Debug)]
@@ -24,12 +34,27 @@ pub struct ConsumeArgs {
     /// Topics to read; * and ? stand for anything, among the topics that there are now
     #[arg(required = true, value_name = "TOPIC", add = ArgValueCompleter::new(topic_names))]
     pub topics: Vec<String>,
+    /// Read as a member of this group: its members share the partitions, and it goes on where it committed
+    #[arg(short, long, value_name = "GROUP", short_alias = 'G', add = ArgValueCompleter::new(group_names))]
+    pub group: Option<String>,
+    /// Whether what was printed is committed: auto, every second and at the end, or none
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    #[arg(requires = "group")]
+    pub commit: Commit,
     /// Where to begin: start, end, N, -N (end minus N), +N, A:B (from A up to B), @TIME, @TIME:TIME
     /// [default: end, or start with -e]
     #[arg(short, long, value_name = "OFFSET", allow_hyphen_values = true, verbatim_doc_comment)]
     pub offset: Vec<String>,
     /// Only these partitions
     #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
+    #[arg(conflicts_with = "group")]
     pub partitions: Vec<i32>,
     /// Exit at the ends as they are now
     #[arg(short, long)]
@@ -39,7 +64,7 @@ pub struct ConsumeArgs {
     #[arg(allow_negative_numbers = true, value_parser = record_count)]
     pub count: Option<u64>,
     /// The last N records of each partition, then what comes (with -e: then exit)
-    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with = "offset", value_parser = last_records)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["offset", "group"], value_parser = last_records)]
     pub tail: Option<i64>,
     /// Print records like this, such as '%p/%o %k=%v\n' [default: value and newline]
     #[arg(short, long, value_name = "FORMAT", conflicts_with = "json")]

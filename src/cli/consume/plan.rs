@@ -47,8 +47,7 @@ pub(super) async fn plan(admin: &Admin, args: &ConsumeArgs, span: Span) -> Resul
         if is_glob(name) {
             let topics = admin.list_topics().matching(name).await?;
             if topics.is_empty() {
-                let message = format!("no topic matches '{name}'; `weir topic list` shows all");
-                plan.errors.push(Error::new(ErrorKind::TopicNotFound, message));
+                plan.errors.push(no_match(name));
             }
             for topic in topics {
                 add(admin, args, span, topic, &mut plan).await?;
@@ -142,6 +141,12 @@ fn reach(span: Span, exit: bool, bounds: Bounds, found: (Option<Offset>, Option<
         (stop, end) => stop.or(end),
     };
     Reach { from: span.from.resolve(bounds, found.0), stop, end: bounds.end }
+}
+
+/// The error for a pattern of names that none has.
+pub(super) fn no_match(pattern: &str) -> Error {
+    let message = format!("no topic matches '{pattern}'; `weir topic list` shows all");
+    Error::new(ErrorKind::TopicNotFound, message)
 }
 
 #[cfg(test)]

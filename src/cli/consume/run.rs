@@ -1,6 +1,5 @@
 //! Reads and prints.
 
-use std::io::IsTerminal;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,26 +8,23 @@ use futures_util::{FutureExt, StreamExt, stream::Stream};
 
 use super::args::ConsumeArgs;
 use super::goal::{Goal, Step};
+use super::member;
 use super::plan::{Plan, Planned, plan, span};
+use super::printing::{Printing, form};
 use crate::base::size::print_bytes;
 use crate::base::time::{as_ms, print_ms};
-use crate::base::{Error, ErrorKind, Offset};
+use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
-use crate::cli::exit::{Exit, Failure, in_words};
-use crate::cli::format::{Format, Target, unescape};
-use crate::cli::json;
-use crate::cli::output::{self, count, print_error, print_raw, thousands};
-use crate::cli::progress::{Progress, with_progress};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::count;
+use crate::cli::progress::with_progress;
 use crate::client::{Client, Consumer, ConsumerRecord, Event, Start};
-
-/// Bytes printed by one write, as long as more records are at hand.
-const PRINT_BYTES: usize = 64 << 10;
-
-/// Between two looks at the progress line.
-const RECORDS_BETWEEN_TICKS: u64 = 1 << 10;
 
 /// Runs `weir consume`.
 pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure> {
+    if let Some(group) = &args.group {
+        return member::run(context, args, group).await;
+    }
     let span = span(args, context.now_ms())?;
     let form = form(context, args)?;
     let begun = context.monotonic();
@@ -37,36 +33,22 @@ pub async fn run(context: &Context, args: &ConsumeArgs) -> Result<Exit, Failure>
     let Plan { partitions, errors } = with_progress(context, plan(&admin, args, span)).await?;
     let goal =
         Goal::new(partitions.iter().map(|planned| (planned.topic.clone(), planned.partition, planned.reach)));
-    let mut reading = Reading {
-        context,
-        args,
-        form,
-        goal,
-        out: Vec::new(),
-        read: 0,
-        last_at: begun,
-        records: 0,
-        value_bytes: 0,
-        exit: Exit::Done,
-        first_error: None,
-        target: Target::stdout(),
-        progress: Progress::new(begun, context.global.quiet || std::io::stdout().is_terminal()),
-    };
-    errors.iter().for_each(|error| reading.report(error));
+    let mut reading = Reading { context, args, goal, printing: Printing::new(context, args, form, begun) };
+    errors.iter().for_each(|error| reading.printing.report(error));
     if partitions.is_empty() {
-        return reading.end();
+        return reading.printing.end();
     }
     let mut events = events(context, &client, &partitions).await?;
     let ended = reading.read_all(&mut events).await;
-    reading.progress.clear();
-    reading.flush()?;
+    reading.printing.progress.clear();
+    reading.printing.flush()?;
     let ended = ended?;
     if ended == Ended::Idle {
         // WHY: silence of a broker that is gone is no end.
         client.admin().cluster().await?;
     }
     reading.say_end(ended, context.monotonic().saturating_sub(begun));
-    reading.end()
+    reading.printing.end()
 }
 
 /// Why the reading is over.
@@ -80,37 +62,6 @@ enum Ended {
     Idle,
     /// Every partition failed.
     Lost,
-}
-
-/// How records are printed.
-enum Form {
-    Json,
-    Text(Format),
-}
-
-fn form(context: &Context, args: &ConsumeArgs) -> Result<Form, Failure> {
-    if !matches!(context.global.output, None | Some(output::Form::Json | output::Form::Plain)) {
-        return Err(Failure::usage("--output: records are printed as json (-J) or plain (-f FORMAT)"));
-    }
-    match &args.format {
-        _ if context.global.json => Ok(Form::Json),
-        Some(format) => {
-            let format = Format::parse(format).map_err(|error| Failure::usage(format!("-f: {error}")))?;
-            Ok(Form::Text(with_null(format, args)))
-        }
-        None => {
-            let bytes = |flag: &str, text: &str| {
-                unescape(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
-            };
-            let separator = args.key_separator.as_deref().map(|text| bytes("-K", text)).transpose()?;
-            let end = bytes("-D", args.delimiter.as_deref().unwrap_or("\\n"))?;
-            Ok(Form::Text(with_null(Format::plain(separator, end), args)))
-        }
-    }
-}
-
-fn with_null(format: Format, args: &ConsumeArgs) -> Format {
-    if args.null { format.with_null("NULL") } else { format }
 }
 
 /// What [`Reading::next`] gives.
@@ -157,20 +108,8 @@ fn as_stream(consumer: Consumer) -> Pin<Box<dyn Stream<Item = Event>>> {
 struct Reading<'a> {
     context: &'a Context,
     args: &'a ConsumeArgs,
-    form: Form,
     goal: Goal,
-    out: Vec<u8>,
-    /// Records that came, printed or not.
-    read: u64,
-    /// When the last one came, or the command began.
-    last_at: Duration,
-    /// Records printed.
-    records: u64,
-    value_bytes: u64,
-    exit: Exit,
-    first_error: Option<(ErrorKind, String)>,
-    target: Target,
-    progress: Progress,
+    printing: Printing<'a>,
 }
 
 impl Reading<'_> {
@@ -180,7 +119,7 @@ impl Reading<'_> {
     async fn read_all(&mut self, events: &mut Events) -> Result<Ended, Failure> {
         let limit = self.args.count.unwrap_or(u64::MAX);
         let mut step = self.goal.begin();
-        while self.records < limit {
+        while self.printing.records < limit {
             match step {
                 Step::Over => return Ok(Ended::Reached),
                 Step::CaughtUp => self.say_waiting()?,
@@ -201,12 +140,13 @@ impl Reading<'_> {
         if let Some(event) = events.next().now_or_never() {
             return Ok(as_next(event));
         }
-        self.flush()?;
+        self.printing.flush()?;
         let context = self.context;
         let timeout = context.global.timeout;
         let idle = self.args.idle_timeout;
-        let idle_left =
-            idle.unwrap_or_default().saturating_sub(context.monotonic().saturating_sub(self.last_at));
+        let idle_left = idle
+            .unwrap_or_default()
+            .saturating_sub(context.monotonic().saturating_sub(self.printing.last_at));
         tokio::select! {
             event = events.next() => Ok(as_next(event)),
             () = context.reader_gone() => Err(Failure::enough()),
@@ -225,8 +165,8 @@ impl Reading<'_> {
                 Ok(self.goal.advance(&topic, partition, next_offset))
             }
             Event::Error(error) => {
-                self.flush()?;
-                self.report(&error);
+                self.printing.flush()?;
+                self.printing.report(&error);
                 Ok(self.give_up(&error))
             }
         }
@@ -237,36 +177,8 @@ impl Reading<'_> {
         if !self.goal.wants(topic, *partition, *offset) {
             return Ok(self.goal.advance(topic, *partition, *offset));
         }
-        self.read += 1;
-        if self.args.grep.iter().all(|pattern| pattern.lets(record)) {
-            self.print_record(record);
-        }
-        if self.out.len() >= PRINT_BYTES || self.args.unbuffered {
-            self.flush()?;
-        }
-        if self.read.is_multiple_of(RECORDS_BETWEEN_TICKS) || self.args.idle_timeout.is_some() {
-            self.last_at = self.context.monotonic();
-            let (records, bytes) = (self.counted(), self.value_bytes);
-            self.progress.tick(self.last_at, || format!("{records}, {}", print_bytes(bytes)));
-        }
+        self.printing.take(record)?;
         Ok(self.goal.advance(topic, *partition, offset + 1))
-    }
-
-    fn print_record(&mut self, record: &ConsumerRecord) {
-        match &self.form {
-            Form::Json => json::write_line(record, &mut self.out),
-            Form::Text(format) => format.write(record, self.target, &mut self.out),
-        }
-        self.records += 1;
-        self.value_bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
-    }
-
-    /// Records printed; where a condition kept some back, out of how many.
-    fn counted(&self) -> String {
-        if self.args.grep.is_empty() {
-            return count(self.records, "record");
-        }
-        format!("{} of {}", thousands(self.records), count(self.read, "record"))
     }
 
     fn give_up(&mut self, error: &Error) -> Step {
@@ -277,35 +189,9 @@ impl Reading<'_> {
         }
     }
 
-    fn report(&mut self, error: &Error) {
-        self.progress.clear();
-        self.exit = self.exit.and(Exit::of(error.kind));
-        self.first_error.get_or_insert_with(|| (error.kind, error.message.clone()));
-        let damaged: Option<(Offset, Offset)> = range_of(error);
-        let next = damaged.map_or_else(String::new, |(_, end)| format!("   to go on behind it: -o {end}"));
-        print_error(&format!("{}{next}", in_words(error)));
-    }
-
-    /// How it ends: with the first of the errors that were said, if there was one.
-    fn end(self) -> Result<Exit, Failure> {
-        match self.first_error {
-            None => Ok(self.exit),
-            Some((kind, first)) => Err(Failure::said(self.exit, Some(kind), first)),
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let printed = print_raw(&self.out);
-        self.out.clear();
-        printed
-    }
-
     fn say_waiting(&mut self) -> Result<(), Failure> {
-        self.flush()?;
-        self.progress.clear();
+        self.printing.flush()?;
+        self.printing.progress.clear();
         let partitions = count(self.goal.partition_count() as i64, "partition");
         self.context.hint(&format!(
             "waiting for new records at the end of {partitions} \
@@ -326,13 +212,7 @@ impl Reading<'_> {
             }
             _ => return,
         };
-        let (counted, bytes) = (self.counted(), print_bytes(self.value_bytes));
+        let (counted, bytes) = (self.printing.counted(), print_bytes(self.printing.value_bytes));
         self.context.hint(&format!("{what}: {counted}, {bytes}, {:.2} s", elapsed.as_secs_f64()));
     }
-}
-
-/// First and end offset of a damaged range, when the broker tells them.
-fn range_of(error: &Error) -> Option<(Offset, Offset)> {
-    let number = |name| error.metadata.get(name)?.parse().ok();
-    Some((number("first")?, number("end")?)).filter(|_| error.kind == ErrorKind::DamagedRange)
 }

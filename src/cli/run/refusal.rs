@@ -42,8 +42,8 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
     ("weir", &["profile", "ctx", "use"], "`weir context --help` shows how brokers get names"),
     (
         "weir",
-        &["group", "groups", "lag"],
-        "this version has no consumer groups; `weir consume -o` says where to begin",
+        &["groups", "lag", "consumer-group", "consumer-groups", "offsets"],
+        "`weir group list` lists groups, `weir group lag GROUP` tells how far one is behind",
     ),
     (
         "cluster",
@@ -58,6 +58,13 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
     ),
     ("topic", &["produce", "write", "put"], "`weir produce TOPIC` writes records"),
     ("topic", &["consume", "read", "cat", "tail"], "`weir consume TOPIC` reads records"),
+    ("group", &["show", "get", "info"], "`weir group describe GROUP` shows one"),
+    (
+        "group",
+        &["reset", "seek", "set-offsets"],
+        "`weir group reset-offsets GROUP --to start` sets where it goes on",
+    ),
+    ("group", &["remove", "drop"], "`weir group delete GROUP` deletes one"),
     ("topic", &["show", "get", "info"], "`weir topic describe NAME` shows one"),
     ("topic", &["add", "new", "make"], "`weir topic create NAME` makes one"),
     ("topic", &["remove", "drop"], "`weir topic delete NAME` deletes one"),
@@ -82,7 +89,7 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
 /// Flags of other tools.
 const FLAGS: &[(&[&str], &str)] = &[
     (&["-t", "--topic"], "the topic stands alone, as in `weir consume orders`"),
-    (&["-g", "-G", "--group"], "this version has no consumer groups; -o says where to begin"),
+    (&["-g", "-G", "--group"], "`weir consume TOPIC -g GROUP` reads as a member of a group"),
     (&["-P"], "`weir produce TOPIC` writes records"),
     (&["-L"], "`weir topic list` lists topics, `weir cluster status` shows the broker"),
     (
@@ -263,7 +270,8 @@ mod tests {
             ("weir topics", "tip: `weir topic list` lists topics"),
             ("weir list", "tip: `weir topic list`"),
             ("weir cat orders", "tip: `weir consume TOPIC`"),
-            ("weir group list", "no consumer groups"),
+            ("weir groups", "tip: `weir group list`"),
+            ("weir group show billing", "tip: `weir group describe GROUP`"),
             ("weir topic show orders", "tip: `weir topic describe NAME`"),
             ("weir topic produce orders x", "tip: `weir produce TOPIC`"),
             ("weir topic consume orders", "tip: `weir consume TOPIC`"),
@@ -273,7 +281,7 @@ mod tests {
             ("weir cluster info", "tip: `weir cluster status`"),
             ("weir topic --create --topic orders", "tip: `weir topic --help`"),
             ("weir consume -t orders", "tip: the topic stands alone"),
-            ("weir consume -b x:1 orders -g g1", "no consumer groups"),
+            ("weir topic list -g g1", "tip: `weir consume TOPIC -g GROUP`"),
             ("weir --bootstrap-server x:1 topic list", "tip: -b HOST:PORT"),
         ] {
             let told = refused(line);

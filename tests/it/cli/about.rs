@@ -100,6 +100,9 @@ fn a_shell_gets_commands_flags_and_topics() {
         complete(&["topic", "describe", ""]).lines().take(2).collect::<Vec<_>>(),
         ["orders", "prices"]
     );
+    served.prints(&["consume", "orders", "-g", "billing", "-e"]);
+    assert_eq!(complete(&["group", "describe", "b"]), "billing");
+    assert_eq!(complete(&["consume", "orders", "-g", ""]), "billing");
     assert!(complete(&["produce", "--par"]).contains("--partition"));
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(served.prints(&["completions", shell]).contains("weir"), "{shell}");

@@ -13,6 +13,7 @@ const ENDLESS: &[&str] = &[
     "weir serve --data-dir weir-other --listen 127.0.0.1:0",
     "weir serve -c weir.toml -X shutdown.timeout.ms=30s",
     "weir consume orders --tail 10",
+    "weir consume orders -g billing",
     "weir cluster health --watch",
     "weir top",
     "weir top --sort size -d 5s",
@@ -41,6 +42,12 @@ fn prepare(served: &Served, page: &[String]) {
         assert_eq!(served.pipe(&["produce", "orders", "-K:"], b"u1:one\nu2:two\n").code, 0);
         served.prints(&["topic", "create", "copy", "-p", "4"]);
         served.prints(&["topic", "create", "photos", "shop.a", "test.a"]);
+    }
+    if page.iter().any(|line| line.contains("weir group")) {
+        for group in ["billing", "audit", "copy"] {
+            served.prints(&["group", "reset-offsets", group, "--to", "end", "-t", "orders", "--execute"]);
+        }
+        std::fs::write(folder.join("places.csv"), "orders,0,0\n").unwrap();
     }
 }
 

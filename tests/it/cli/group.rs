@@ -1,0 +1,186 @@
+//! `weir consume -g` and `weir group`: real processes that share a topic, and what is said of them.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::served::{Ran, Served};
+
+/// Longest wait for anything: a hang is a failure, and no test is about time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A topic with records `0` to `9` in each of three partitions.
+fn served() -> Served {
+    let served = Served::start();
+    served.prints(&["topic", "create", "orders", "-p", "3"]);
+    for partition in ["0", "1", "2"] {
+        let values: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+        let fixed = ["produce", "orders", "-q", "-p", partition];
+        served.prints(&fixed.into_iter().chain(values.iter().map(String::as_str)).collect::<Vec<_>>());
+    }
+    served
+}
+
+fn plain(served: &Served, arguments: &[&str]) -> String {
+    served.prints(&[arguments, &["--output", "plain"]].concat())
+}
+
+/// Topic, partition, committed, end and lag of each line of `describe`.
+fn standing(served: &Served, group: &str) -> Vec<String> {
+    let lines = plain(served, &["group", "describe", group]);
+    lines.lines().map(|line| line.split('\t').take(5).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Partition, current and new offset of each line of a plan, or of what was set.
+fn reset(served: &Served, rest: &[&str]) -> Vec<String> {
+    let lines = plain(served, &[&["group", "reset-offsets", "g"], rest].concat());
+    let cells = |line: &str| {
+        let cells: Vec<&str> = line.split('\t').collect();
+        format!("{} {} {}", cells[1], cells[2], cells[4])
+    };
+    lines.lines().map(cells).collect()
+}
+
+fn member(served: &Served) -> Child {
+    let mut weir = served.weir(&["consume", "orders", "-g", "g", "-q"]);
+    weir.stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "it never came: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_stable(served: &Served, members: usize) -> bool {
+    let ran = served.run(&["group", "list", "--output", "plain"]);
+    ran.out.starts_with(&format!("g\tStable\t{members}\t"))
+}
+
+fn interrupt(member: &mut Child) {
+    let id = rustix::process::Pid::from_child(member);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(member.wait().unwrap().code(), Some(130));
+}
+
+fn said(ran: &Ran, words: &[&str]) {
+    for word in words {
+        assert!(ran.err.contains(word), "{word}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_group_reads_once_and_goes_on() {
+    let served = served();
+    let read = |more: &[&str]| {
+        let ran = served.run(&[&["consume", "orders", "-g", "g", "-e"], more].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (ran.out.lines().count(), ran.err)
+    };
+    let (count, err) = read(&["--commit", "none"]);
+    assert_eq!(count, 30);
+    assert!(err.contains("reached end of 3 partitions: 30 records"), "{err}");
+    assert_eq!(read(&["-n", "7"]).0, 7, "nothing was committed before");
+    assert_eq!(read(&[]).0, 23, "the seven were");
+    assert_eq!(read(&[]).0, 0);
+    served.prints(&["produce", "orders", "-q", "-p", "1", "x", "y"]);
+    assert_eq!(read(&[]).0, 2);
+    let missing = served.run(&["consume", "order", "-g", "g", "-e"]);
+    assert_eq!(missing.code, 1);
+    said(&missing, &["Did you mean 'orders'?"]);
+}
+
+#[test]
+fn partitions_without_a_commit_count_as_well() {
+    let served = served();
+    assert_eq!(reset(&served, &["--to", "4", "-t", "orders:1", "--execute"]), ["1 - 4"]);
+    assert_eq!(standing(&served, "g"), ["orders 0 - 10 10", "orders 1 4 10 6", "orders 2 - 10 10"]);
+    assert!(plain(&served, &["group", "lag", "g"]).starts_with("g\t26\t"));
+    assert_eq!(reset(&served, &["--to", "end"]), ["0 - 10", "1 4 10", "2 - 10"]);
+}
+
+#[test]
+fn a_plan_changes_nothing_and_its_execution_is_what_it_said() {
+    let served = served();
+    reset(&served, &["--to", "5", "-t", "orders", "--execute"]);
+    for (place, new) in [
+        ("start", ["0", "0", "0"]),
+        ("end", ["10", "10", "10"]),
+        ("3", ["3", "3", "3"]),
+        ("-2", ["8", "8", "8"]),
+        ("+6", ["6", "6", "6"]),
+        ("@-1h", ["0", "0", "0"]),
+        ("@now", ["10", "10", "10"]),
+    ] {
+        let before = standing(&served, "g");
+        let plan = reset(&served, &["--to", place]);
+        assert_eq!(standing(&served, "g"), before, "a plan changed something: {place}");
+        assert_eq!(reset(&served, &["--to", place, "--execute"]), plan, "{place}");
+        let numbers = |lines: Vec<String>, at: usize| -> Vec<String> {
+            lines.iter().map(|line| line.split(' ').nth(at).unwrap().to_owned()).collect()
+        };
+        assert_eq!(numbers(plan, 2), new, "{place}");
+        assert_eq!(numbers(standing(&served, "g"), 2), new, "{place}");
+    }
+    let refused = served.run(&["group", "reset-offsets", "g", "--to", "11"]);
+    assert_eq!(refused.code, 1);
+    said(&refused, &["offset 11 is out of range: it begins at 0 and ends at 10"]);
+    std::fs::write(served.folder.path().join("places.csv"), "orders,0,1\norders,2,9\n").unwrap();
+    assert_eq!(reset(&served, &["--to-file", "places.csv"]), ["0 10 1", "2 10 9"]);
+    served.prints(&["group", "reset-offsets", "h", "--to", "7", "-t", "orders:0", "--execute"]);
+    assert_eq!(reset(&served, &["--to-group", "h"]), ["0 10 7"]);
+}
+
+#[test]
+fn who_is_at_work_is_named_and_not_disturbed() {
+    let served = served();
+    let (mut one, mut two) = (member(&served), member(&served));
+    until("both are in", || is_stable(&served, 2));
+    let members = plain(&served, &["group", "describe", "g", "--members"]);
+    let names: Vec<&str> = members.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(names.len(), 2);
+    assert!(members.contains("\t127.0.0.1\t"), "{members}");
+    let plan = served.run(&["group", "reset-offsets", "g", "--to", "start", "-t", "orders"]);
+    assert_eq!(plan.code, 0, "a plan disturbs nobody: {plan:?}");
+    said(&plan, &["cannot execute now", names[0], names[1]]);
+    for arguments in [
+        &["group", "reset-offsets", "g", "--to", "start", "-t", "orders", "--execute"][..],
+        &["group", "delete", "g"],
+    ] {
+        let refused = served.run(arguments);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        said(&refused, &["2 active members", names[0], names[1], "stop them first", "[GROUP_NOT_EMPTY]"]);
+    }
+    let refused = served.run(&["group", "delete-offsets", "g", "-t", "orders:0"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    interrupt(&mut one);
+    until("the other has all", || is_stable(&served, 1));
+    interrupt(&mut two);
+    assert!(plain(&served, &["group", "list"]).starts_with("g\tEmpty\t0\t"));
+    assert_eq!(served.prints(&["group", "delete-offsets", "g", "-t", "orders:0"]).lines().count(), 1);
+    assert_eq!(served.prints(&["group", "delete", "g"]), "deleted g\n");
+    assert_eq!(served.prints(&["group", "list"]), "");
+}
+
+#[test]
+fn a_check_of_the_lag_speaks_as_nagios_does() {
+    let served = served();
+    served.prints(&["group", "reset-offsets", "g", "--to", "5", "-t", "orders", "--execute"]);
+    let check = |limits: &[&str]| {
+        let ran = served.run(&[&["group", "lag", "g"], limits].concat());
+        (ran.code, ran.out)
+    };
+    for (limits, code, word) in [
+        (&["--warn", "16"][..], 0, "OK"),
+        (&["--warn", "15", "--crit", "16"], 1, "WARNING"),
+        (&["--crit", "15"], 2, "CRITICAL"),
+        (&["nobody", "--warn", "16"], 3, "UNKNOWN"),
+    ] {
+        let (is, out) = check(limits);
+        assert!(is == code && out.starts_with(&format!("{word}: g lag 15 (oldest unread ")), "{is} {out}");
+    }
+    let missing = served.run(&["group", "lag", "nobody"]);
+    assert_eq!(missing.code, 1);
+    said(&missing, &["there is no group 'nobody'   [GROUP_NOT_FOUND]"]);
+}
