@@ -3,31 +3,44 @@
 //! A command decides on the state that all commands before it have left, puts its records at the end of the log, and only
 //! then are they replayed, with the offsets that they got: the state never holds what the log does not. The reply waits until
 //! everything that the command saw is committed, also where it wrote nothing; meanwhile the next command runs. When an append
-//! fails and nobody knows what the log holds, the state is dropped and loaded anew.
+//! fails and nobody knows what the log holds, the state is dropped and loaded anew. Records that are too many for one batch are
+//! appended batch by batch, each once the one before has its offset; each machine says why a beginning of them does no harm.
+//!
+//! A timer whose records could not be appended goes off again later. What a shard keeps is debited from the memory budget;
+//! where that is used up, commands that add to it are refused.
 //!
 //! Source: Kafka's `CoordinatorRuntime`, which replays first and takes back what fails.
 
-use std::fmt;
+mod batches;
+mod load;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::shard::{Effects, Now, Shard, StoredRecord};
+use self::batches::{PART_BYTES_MAX, Part, parts_of};
+pub use self::load::LoadError;
+use self::load::replay_all;
+use super::shard::{Effects, Now, Shard};
 use super::timers::Timers;
-use crate::base::limits::DECOMPRESSED_BYTES_MAX;
-use crate::base::{Offset, Timestamp};
+use crate::base::Offset;
+use crate::base::budget::{Budget, Debit};
 use crate::env::Clock;
-use crate::record::{BatchBuilder, BatchError, BuildError, Codec, NewRecord, RecordBatch, ValidBatch};
-use crate::replica::{AppendError, Partition, ReadError, Ticket, Wait};
-
-/// Bytes of one read at a load.
-const LOAD_BYTES: usize = 1 << 20;
+use crate::record::{BatchBuilder, BuildError};
+use crate::replica::{AppendError, Partition, ReadError, Ticket};
 
 /// No timer is armed.
 const NEVER_MS: u64 = u64::MAX;
+
+/// So long a timer waits whose records could not be appended; twice as long after each failure, up to 64 times. WHY: a full disk
+/// stays full for a while.
+const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+
+/// Doublings of [`AGAIN_PAUSE`].
+const AGAIN_DOUBLINGS_MAX: u32 = 6;
 
 /// Who is told the signals of a shard, after the records behind them were replayed. Must not block.
 pub trait Listener<S>: Send + Sync {
@@ -45,40 +58,22 @@ pub enum RunError<E> {
     Refused(E),
     /// Its records are not in the log, or nobody knows.
     Append(AppendError),
-    /// Its records do not fit one batch; nothing was written.
+    /// Some of its records are in the log, the others are not, or nobody knows.
+    Parted(AppendError),
+    /// One of its records fits no batch; nothing was written.
     TooLarge(BuildError),
+    /// The memory budget has no room for what it adds; nothing was written.
+    NoMemory,
     /// The state can't be loaded; nothing was written.
     Load(LoadError),
 }
-
-/// Why the state of a shard can't be loaded from its log.
-#[derive(Debug)]
-pub enum LoadError {
-    /// The log can't be read.
-    Read(ReadError),
-    /// A stored batch can't be read.
-    Batch(BatchError),
-    /// What the log holds is never committed.
-    Offline(AppendError),
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(error) => error.fmt(f),
-            Self::Batch(error) => error.fmt(f),
-            Self::Offline(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// One shard with its log. Cheap to share.
 pub struct ShardHost<S: Shard> {
     partition: Arc<Partition>,
     clock: Arc<dyn Clock>,
     listener: Arc<dyn Listener<S::Signal>>,
+    budget: Arc<Budget>,
     turn: Mutex<Turn<S>>,
     /// Monotonic time of the next timer.
     next_timer_ms: AtomicU64,
@@ -88,9 +83,26 @@ pub struct ShardHost<S: Shard> {
 struct Turn<S: Shard> {
     /// `None` before the first load, and after a failure.
     state: Option<State<S>>,
-    /// An append whose command may have been dropped while it waited: the next one sees to it first.
-    under_way: Option<(Ticket, Effects<S>)>,
+    /// Appends whose command may have been dropped while it waited: the next one sees to them first.
+    under_way: Option<UnderWay<S>>,
     builder: BatchBuilder,
+    /// Timers and loads that failed since the last append that succeeded.
+    failures: u32,
+}
+
+/// Effects on their way into the log.
+struct UnderWay<S: Shard> {
+    effects: Effects<S>,
+    /// The timer behind them, if it is one.
+    timer: Option<S::Timer>,
+    /// Of the batch that is being appended.
+    ticket: Ticket,
+    /// Its records.
+    count: usize,
+    /// What follows it.
+    rest: VecDeque<Part>,
+    /// Records before it: in the log, and replayed.
+    done: usize,
 }
 
 struct State<S: Shard> {
@@ -98,6 +110,20 @@ struct State<S: Shard> {
     timers: Timers<S::Timer>,
     /// All records below it were replayed.
     end: Offset,
+    /// What the shard keeps in memory, as far as there was room.
+    debit: Debit,
+}
+
+impl<S: Shard> State<S> {
+    /// Debits what the shard keeps by now. Whether there was room.
+    fn weigh(&mut self, budget: &Arc<Budget>) -> bool {
+        let bytes = self.shard.memory_bytes();
+        if self.debit.try_resize(bytes).is_some() {
+            return true;
+        }
+        self.debit.join(budget.debit_up_to(bytes - self.debit.bytes()));
+        false
+    }
 }
 
 impl<S: Shard + Default> ShardHost<S> {
@@ -106,9 +132,11 @@ impl<S: Shard + Default> ShardHost<S> {
         partition: Arc<Partition>,
         clock: Arc<dyn Clock>,
         listener: Arc<dyn Listener<S::Signal>>,
+        budget: Arc<Budget>,
     ) -> Arc<Self> {
-        let turn = Mutex::new(Turn { state: None, under_way: None, builder: BatchBuilder::new() });
-        Arc::new(Self { partition, clock, listener, turn, next_timer_ms: AtomicU64::new(NEVER_MS) })
+        let turn =
+            Mutex::new(Turn { state: None, under_way: None, builder: BatchBuilder::new(), failures: 0 });
+        Arc::new(Self { partition, clock, listener, budget, turn, next_timer_ms: AtomicU64::new(NEVER_MS) })
     }
 
     /// Its log.
@@ -121,12 +149,18 @@ impl<S: Shard + Default> ShardHost<S> {
     /// Cost: one append where something changes; commands of one shard take turns until theirs has its offset. Cancel safe:
     /// what was appended is replayed in any case. Errors: [`RunError`].
     pub async fn run(&self, command: S::Command) -> Result<S::Reply, RunError<S::Error>> {
-        self.step(|shard, now, out| shard.handle(command, now, out)).await
+        let work = |state: &mut State<S>, now, out: &mut Effects<S>| {
+            if state.shard.adds(&command) && !state.weigh(&self.budget) {
+                return Err(RunError::NoMemory);
+            }
+            state.shard.handle(command, now, out).map_err(RunError::Refused)
+        };
+        self.step(work).await
     }
 
     /// Looks at the state. What is seen is committed when this returns.
     pub async fn look<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, RunError<S::Error>> {
-        self.step(|shard, _, _| Ok(look(shard))).await
+        self.step(|state, _, _| Ok(look(&state.shard))).await
     }
 
     /// Loads the state, if need be.
@@ -142,90 +176,148 @@ impl<S: Shard + Default> ShardHost<S> {
         }
     }
 
-    /// Lets the timers go off that are due. A failure is told by the next command.
+    /// Lets the timers go off that are due. One whose records could not be appended goes off again later, as does the load of a
+    /// state that was dropped.
     pub async fn expire(&self) {
-        while let Some(timer) = self.take_due().await {
-            let expire = |shard: &S, now, out: &mut Effects<S>| {
-                shard.expire(timer, now, out);
-                Ok(())
-            };
-            let done = self.step(expire).await;
-            if done.is_err() {
-                return;
-            }
+        while self.expire_next().await {}
+    }
+
+    /// Lets one timer go off. Whether there may be another one.
+    async fn expire_next(&self) -> bool {
+        let mut turn = self.turn.lock().await;
+        self.settle(&mut turn).await.ok();
+        if self.load_if_needed(&mut turn).await.is_err() {
+            self.load_later(&mut turn);
+            return false;
         }
+        let now = self.now();
+        let state = turn.state.as_mut().expect("was loaded");
+        let Some(timer) = state.timers.pop_due(now.monotonic) else {
+            self.note_next(state);
+            return false;
+        };
+        let mut effects = Effects::default();
+        state.shard.expire(timer.clone(), now, &mut effects);
+        self.carry_out(&mut turn, effects, Some(timer)).await.is_ok()
     }
 
     /// Puts all timers off by the time for which this process stood still: its own stall expires nobody.
     pub async fn put_off(&self, by: Duration) {
         let mut turn = self.turn.lock().await;
-        if let Some(state) = &mut turn.state {
-            state.timers.give_credit(by);
-            self.note_next(state);
+        match &mut turn.state {
+            Some(state) => {
+                state.timers.give_credit(by);
+                self.note_next(state);
+            }
+            None => self.load_later(&mut turn),
         }
-    }
-
-    async fn take_due(&self) -> Option<S::Timer> {
-        let mut turn = self.turn.lock().await;
-        let state = turn.state.as_mut()?;
-        let due = state.timers.pop_due(self.clock.monotonic());
-        self.note_next(state);
-        due
     }
 
     async fn step<T>(
         &self,
-        work: impl FnOnce(&S, Now, &mut Effects<S>) -> Result<T, S::Error>,
+        work: impl FnOnce(&mut State<S>, Now, &mut Effects<S>) -> Result<T, RunError<S::Error>>,
     ) -> Result<T, RunError<S::Error>> {
         let mut turn = self.turn.lock().await;
         self.settle(&mut turn).await.ok();
         self.load_if_needed(&mut turn).await.map_err(RunError::Load)?;
-        let now = self.now();
-        let Turn { state, under_way, builder } = &mut *turn;
-        let state = state.as_mut().expect("was loaded");
         let mut effects = Effects::default();
-        let reply = work(&state.shard, now, &mut effects).map_err(RunError::Refused)?;
-        if effects.records.is_empty() {
-            self.apply(state, effects, state.end);
-        } else {
-            let batch = build(builder, &effects.records, now.wall).map_err(RunError::TooLarge)?;
-            *under_way = Some((self.partition.append(batch, None), effects));
-            self.settle(&mut turn).await.map_err(RunError::Append)?;
-        }
+        let reply = work(turn.state.as_mut().expect("was loaded"), self.now(), &mut effects)?;
+        self.carry_out(&mut turn, effects, None).await?;
         let end = turn.state.as_ref().expect("it stays when the append succeeds").end;
         drop(turn);
         self.committed(end).await.map_err(RunError::Append)?;
         Ok(reply)
     }
 
-    /// Sees an append to its offset, and replays it.
+    /// Appends what is to be appended, and sees to it. Cancel safe.
+    async fn carry_out(
+        &self,
+        turn: &mut Turn<S>,
+        effects: Effects<S>,
+        timer: Option<S::Timer>,
+    ) -> Result<(), RunError<S::Error>> {
+        if effects.records.is_empty() {
+            self.apply(turn.state.as_mut().expect("was loaded"), effects);
+            return Ok(());
+        }
+        let wall = self.now().wall;
+        let mut rest = match parts_of(&mut turn.builder, &effects.records, wall, PART_BYTES_MAX) {
+            Ok(parts) => parts,
+            Err(error) => {
+                self.put_back(turn, timer);
+                return Err(RunError::TooLarge(error));
+            }
+        };
+        let Part { batch, record_count: count } = rest.pop_front().expect("there is a record");
+        let ticket = self.partition.append(batch, None);
+        turn.under_way = Some(UnderWay { effects, timer, ticket, count, rest, done: 0 });
+        self.settle(turn).await
+    }
+
+    /// Sees appends to their offsets, and replays them.
     ///
     /// Cancel safe. Errors: those of the append; unless it is known that nothing was written, the state is dropped.
-    async fn settle(&self, turn: &mut Turn<S>) -> Result<(), AppendError> {
-        let Some((ticket, _)) = &mut turn.under_way else { return Ok(()) };
-        let outcome = ticket.await;
-        let (_, effects) = turn.under_way.take().expect("it was there");
-        match (outcome, &mut turn.state) {
-            (Ok(appended), Some(state)) => {
-                self.apply(state, effects, appended.base_offset);
-                Ok(())
-            }
-            (Ok(_), None) => Ok(()),
-            (Err(error), _) => {
-                if !is_not_written(&error) {
-                    self.forget(turn);
+    async fn settle(&self, turn: &mut Turn<S>) -> Result<(), RunError<S::Error>> {
+        while let Some(work) = &mut turn.under_way {
+            let outcome = (&mut work.ticket).await;
+            match (outcome, &mut turn.state) {
+                (Ok(appended), Some(state)) => {
+                    let records = &work.effects.records[work.done..work.done + work.count];
+                    for (record, offset) in records.iter().zip(appended.base_offset..) {
+                        state.shard.replay(offset, record);
+                        state.end = offset + 1;
+                    }
+                    turn.failures = 0;
+                    if let Some(Part { batch, record_count }) = work.rest.pop_front() {
+                        (work.done, work.count) = (work.done + work.count, record_count);
+                        work.ticket = self.partition.append(batch, None);
+                        continue;
+                    }
+                    let work = turn.under_way.take().expect("it was there");
+                    self.apply(state, work.effects);
                 }
-                Err(error)
+                (Ok(_), None) => turn.under_way = None,
+                (Err(error), _) => return Err(self.give_up(turn, error)),
             }
+        }
+        Ok(())
+    }
+
+    /// What becomes of effects that could not be appended.
+    fn give_up(&self, turn: &mut Turn<S>, error: AppendError) -> RunError<S::Error> {
+        let work = turn.under_way.take().expect("it failed");
+        let is_begun = work.done > 0;
+        if is_begun || !is_not_written(&error) {
+            self.load_later(turn);
+        } else {
+            self.put_back(turn, work.timer);
+        }
+        if is_begun { RunError::Parted(error) } else { RunError::Append(error) }
+    }
+
+    /// A timer that went off in vain goes off again.
+    fn put_back(&self, turn: &mut Turn<S>, timer: Option<S::Timer>) {
+        let (Some(timer), Some(_)) = (timer, &turn.state) else { return };
+        let again = self.clock.monotonic() + pause_after(&mut turn.failures);
+        let state = turn.state.as_mut().expect("was looked at");
+        state.timers.arm(timer, again);
+        if self.note_next(state) {
+            self.listener.timers_changed();
         }
     }
 
-    /// Changes the state as the records say, then arms the timers and tells the signals.
-    fn apply(&self, state: &mut State<S>, effects: Effects<S>, base_offset: Offset) {
-        for (record, offset) in effects.records.iter().zip(base_offset..) {
-            state.shard.replay(offset, record);
-            state.end = offset + 1;
-        }
+    /// Drops the state. It is loaded by the next command, or when the next timer would be: those of the shard are armed by a load.
+    fn load_later(&self, turn: &mut Turn<S>) {
+        turn.state = None;
+        let again = self.clock.monotonic() + pause_after(&mut turn.failures);
+        self.next_timer_ms.store(again.as_millis() as u64 + 1, Ordering::Release);
+        self.listener.timers_changed();
+    }
+
+    /// What follows the replay: memory is debited, timers are armed, signals told.
+    fn apply(&self, state: &mut State<S>, effects: Effects<S>) {
+        // Where there is no room, commands that need more are refused.
+        let _ = state.weigh(&self.budget);
         let now = self.clock.monotonic();
         for (timer, after) in effects.timers {
             match after {
@@ -256,8 +348,9 @@ impl<S: Shard + Default> ShardHost<S> {
         let mut effects = Effects::default();
         shard.loaded(self.now(), &mut effects);
         debug_assert!(effects.records.is_empty(), "a load writes nothing");
-        let state = turn.state.insert(State { shard, timers: Timers::default(), end });
-        self.apply(state, effects, end);
+        let debit = self.budget.debit_up_to(0);
+        let state = turn.state.insert(State { shard, timers: Timers::default(), end, debit });
+        self.apply(state, effects);
         Ok(())
     }
 
@@ -270,11 +363,6 @@ impl<S: Shard + Default> ShardHost<S> {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    fn forget(&self, turn: &mut Turn<S>) {
-        turn.state = None;
-        self.next_timer_ms.store(NEVER_MS, Ordering::Release);
     }
 
     /// Whether the next timer goes off earlier than the one before would have.
@@ -293,49 +381,9 @@ fn is_not_written(error: &AppendError) -> bool {
     matches!(error, AppendError::DiskFull | AppendError::NotWritten(_))
 }
 
-fn build(
-    builder: &mut BatchBuilder,
-    records: &[StoredRecord],
-    timestamp: Timestamp,
-) -> Result<ValidBatch, BuildError> {
-    builder.clear();
-    for StoredRecord { key, value } in records {
-        builder.append(&NewRecord { timestamp, key: Some(key), value: value.as_deref(), headers: &[] })?;
-    }
-    ValidBatch::internal(builder, Codec::None)
-}
-
-/// Replays a whole log. May block.
-fn replay_all<S: Shard + Default>(partition: &Partition) -> Result<(S, Offset), LoadError> {
-    let mut shard = S::default();
-    let offsets = partition.offsets();
-    let (mut from, end) = (offsets.log_start, offsets.log_end);
-    while from < end {
-        let slice = partition.read(from, LOAD_BYTES, Wait::Allowed).map_err(LoadError::Read)?;
-        if slice.bytes.is_empty() {
-            // Never a part of the state for all of it.
-            return Err(LoadError::Read(ReadError::Damaged { first: from, end }));
-        }
-        replay_batches(slice.bytes, from, &mut shard).map_err(LoadError::Batch)?;
-        from = slice.next_offset;
-    }
-    Ok((shard, end))
-}
-
-fn replay_batches<S: Shard>(mut run: Bytes, from: Offset, shard: &mut S) -> Result<(), BatchError> {
-    while let Some(batch) = RecordBatch::take_first(&mut run)? {
-        let records = batch.records(DECOMPRESSED_BYTES_MAX)?;
-        for record in &records {
-            let record = record?;
-            if let (Some(key), true) = (record.key, record.offset >= from) {
-                shard.replay(record.offset, &copied(key, record.value));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// WHY a copy: what a shard keeps of a record would keep the whole read alive.
-fn copied(key: &[u8], value: Option<&[u8]>) -> StoredRecord {
-    StoredRecord { key: Bytes::copy_from_slice(key), value: value.map(Bytes::copy_from_slice) }
+/// How long to wait after one more failure.
+fn pause_after(failures: &mut u32) -> Duration {
+    let pause = AGAIN_PAUSE * (1 << *failures);
+    *failures = AGAIN_DOUBLINGS_MAX.min(*failures + 1);
+    pause
 }

@@ -123,4 +123,10 @@ pub trait Shard: Send + 'static {
 
     /// After all records were replayed: arms all timers in full, asks for what is missing.
     fn loaded(&self, now: Now, out: &mut Effects<Self>);
+
+    /// About how many bytes of memory the state takes. Must be cheap: asked for after each command.
+    fn memory_bytes(&self) -> u64;
+
+    /// Whether a command may make the state take more memory for good: refused while there is none. Must be cheap.
+    fn adds(&self, command: &Self::Command) -> bool;
 }

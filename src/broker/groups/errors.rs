@@ -18,6 +18,8 @@ pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
     match error {
         RunError::Refused(refused) => refused_error(group, refused),
         RunError::Append(error) => place.append_error(error),
+        RunError::Parted(error) => place.append_error(error).outcome(Outcome::Unknown),
+        RunError::NoMemory => no_memory(group),
         RunError::TooLarge(error) => {
             let message = format!(
                 "group '{group}': what is to be stored does not fit one batch: {error}; ask for less at once"
@@ -34,6 +36,13 @@ pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
             Error::new(ErrorKind::StorageError, message).outcome(Outcome::NotWritten)
         }
     }
+}
+
+fn no_memory(group: &GroupId) -> Error {
+    let message = format!(
+        "group '{group}': there is no memory for more members and offsets; delete groups that nobody needs, or raise memory.bytes"
+    );
+    Error::new(ErrorKind::Throttled, message).with("group", group)
 }
 
 fn refused_error(group: &GroupId, error: GroupError) -> Error {

@@ -105,7 +105,8 @@ impl Broker {
         let groups = self.groups();
         let make = async || {
             let partition = self.partition(OFFSETS_TOPIC, None, number).await?;
-            Ok(ShardHost::new(partition, self.env.clock.clone(), groups.board.clone()))
+            let (clock, budget) = (self.env.clock.clone(), self.budget().clone());
+            Ok(ShardHost::new(partition, clock, groups.board.clone(), budget))
         };
         groups.hosts[number as usize].get_or_try_init(make).await.cloned()
     }

@@ -14,6 +14,8 @@ mod membership;
 mod offsets;
 pub mod offsets_topic;
 pub mod session;
+#[cfg(test)]
+mod tests;
 pub mod topics_view;
 
 pub use hosts::Groups;

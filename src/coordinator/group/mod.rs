@@ -21,6 +21,7 @@ mod claims;
 pub mod command;
 pub mod commands;
 pub mod errors;
+mod memory;
 pub mod placement;
 pub mod position;
 mod reconcile;

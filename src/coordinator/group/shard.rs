@@ -6,6 +6,7 @@ use super::assign::{AssignmentInput, input_of};
 use super::changes::GroupRef;
 use super::command::{GroupCommand, GroupReply, GroupSignal, GroupTimer};
 use super::errors::{GroupError, MemberError};
+use super::memory::GROUP_BYTES;
 use super::records::GroupRecord;
 use super::rules::{GroupRule, Rules};
 use super::state::{Group, MemberRef};
@@ -16,9 +17,15 @@ use crate::coordinator::{Effects, Now, Shard, StoredRecord};
 /// The groups of one partition of `__consumer_offsets`.
 ///
 /// The records of a command may be parted into batches anywhere: what each beginning of them leaves behind is sound, and a load mends it.
+/// Offsets, and the groups that a change of topics is about, are each for themselves. Who ends or changes membership raises the group
+/// epoch first, and a target is worth something once its epoch is written, last: in between the group needs a target, and a load asks for
+/// one. A partition goes to a new owner only when the record of the old one is gone, whatever targets say. Where the first offsets of a
+/// topic are parted, the partitions without begin at their first record: more is read than was asked for, nothing is left out.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GroupShard {
     pub(super) groups: BTreeMap<GroupId, Group>,
+    /// Memory of all of them, without what each takes by itself.
+    bytes: u64,
     rules: Rules,
 }
 
@@ -42,7 +49,7 @@ impl GroupShard {
     /// A machine that breaks a rule.
     #[cfg(any(test, feature = "fault"))]
     pub fn without(rule: GroupRule) -> Self {
-        Self { groups: BTreeMap::new(), rules: Rules::without(rule) }
+        Self { rules: Rules::without(rule), ..Self::default() }
     }
 
     /// What the group's next target is to be worked out from; `None` when there is nothing to work out: the target is up to date, or
@@ -145,7 +152,9 @@ impl Shard for GroupShard {
         let Ok(record) = GroupRecord::decode(record) else { return };
         let id = record.group().clone();
         let group = self.groups.entry(id.clone()).or_default();
+        let before = group.memory_bytes();
         Self::set(group, record);
+        self.bytes = self.bytes + group.memory_bytes() - before;
         if group.is_blank() {
             self.groups.remove(&id);
         }
@@ -163,6 +172,18 @@ impl Shard for GroupShard {
             if at.group.needs_target() && at.holds(GroupRule::AssignOnLoad) {
                 at.ask_for_target(out);
             }
+        }
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.bytes + self.groups.len() as u64 * GROUP_BYTES
+    }
+
+    fn adds(&self, command: &GroupCommand) -> bool {
+        match command {
+            GroupCommand::Join(join) => join.adds(self),
+            GroupCommand::Commit(commit) => commit.adds(self),
+            _ => false,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::assign::Assignment;
 use super::claims::Claims;
+use super::memory::{of_current, of_membership, of_offset, of_target};
 use super::position::{Committed, PartitionName};
 use super::records::{Current, GroupHead, Membership, TargetEpoch};
 use super::views::GroupState;
@@ -29,6 +30,8 @@ pub(super) struct Group {
     pub(super) owners: Claims,
     pub(super) targets: Claims,
     pub(super) wanted: Wanted,
+    /// Memory of rows and offsets.
+    bytes: u64,
 }
 
 /// The records of one member.
@@ -166,12 +169,24 @@ impl Group {
         self.head.is_none() && self.target_epoch.is_none() && self.rows.is_empty() && self.offsets.is_empty()
     }
 
+    /// About how many bytes of memory its members and offsets take.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Memory for what comes in the place of something else.
+    fn swap_bytes(&mut self, old: u64, new: u64) {
+        self.bytes = (self.bytes + new).checked_sub(old).expect("what goes was counted when it came");
+    }
+
     /// Takes a committed offset, or its end.
     pub(super) fn set_offset(&mut self, name: PartitionName, value: Option<Committed>) {
-        match value {
-            Some(committed) => self.offsets.insert(name, committed),
+        let new = value.as_ref().map_or(0, |new| of_offset(&name, new));
+        let old = match value {
+            Some(committed) => self.offsets.insert(name.clone(), committed),
             None => self.offsets.remove(&name),
         };
+        self.swap_bytes(old.map_or(0, |old| of_offset(&name, &old)), new);
     }
 
     /// Takes a membership, or its end.
@@ -184,7 +199,10 @@ impl Group {
                 self.instances.insert(instance.clone(), id.clone());
             }
         }
-        if let Some(old) = std::mem::replace(&mut row.membership, value) {
+        let new_bytes = value.as_ref().map_or(0, of_membership);
+        let old = std::mem::replace(&mut row.membership, value);
+        self.swap_bytes(old.as_ref().map_or(0, of_membership), new_bytes);
+        if let Some(old) = old {
             self.member_count -= 1;
             self.wanted.remove(&old.subscription);
             self.give_instance_back(&id, old.instance_id);
@@ -208,6 +226,8 @@ impl Group {
         let old = std::mem::replace(&mut row.target, value.unwrap_or_default());
         self.targets.give_back(&id, partitions(&old));
         self.targets.claim(&id, partitions(&row.target));
+        let (old, new) = (of_target(&old), of_target(&row.target));
+        self.swap_bytes(old, new);
         self.drop_if_blank(&id);
     }
 
@@ -217,6 +237,8 @@ impl Group {
         let old = std::mem::replace(&mut row.current, value);
         self.owners.give_back(&id, old.iter().flat_map(Current::owned).map(|(id, _)| id));
         self.owners.claim(&id, row.current.iter().flat_map(Current::owned).map(|(id, _)| id));
+        let new = row.current.as_ref().map_or(0, of_current);
+        self.swap_bytes(old.as_ref().map_or(0, of_current), new);
         self.drop_if_blank(&id);
     }
 

@@ -64,6 +64,15 @@ impl Commit {
         Ok(results)
     }
 
+    /// Whether an offset is the first of its partition, or its text is longer than the one before.
+    pub(in super::super) fn adds(&self, shard: &GroupShard) -> bool {
+        let Some(at) = shard.group(&self.group) else { return true };
+        self.positions.iter().any(|position| {
+            let kept = at.group.offsets.get(&position.name());
+            kept.is_none_or(|kept| kept.position.metadata.len() < position.metadata.len())
+        })
+    }
+
     fn committer(&self, shard: &GroupShard, at: Option<GroupRef<'_>>) -> Result<Committer, CommitError> {
         let Some((id, epoch)) = &self.member else {
             let members = at.map_or(0, |at| at.group.member_count());

@@ -98,6 +98,13 @@ impl Join {
         Ok(self.begin(at, out))
     }
 
+    /// Whether this would be one more member.
+    pub(in super::super) fn adds(&self, shard: &GroupShard) -> bool {
+        let Some(at) = shard.group(&self.group) else { return true };
+        let is_known = self.member_id.as_ref().is_some_and(|id| at.group.member(id).is_some());
+        !is_known && self.instance_id.as_ref().and_then(|id| at.group.holder(id)).is_none()
+    }
+
     fn check(&self) -> Result<(), JoinError> {
         self.subscription.check().map_err(JoinError::Subscription)?;
         if !(SESSION_TIMEOUT_MS_MIN..=SESSION_TIMEOUT_MS_MAX).contains(&self.session_timeout_ms) {

@@ -16,9 +16,11 @@ use super::super::errors::GroupError;
 use super::super::position::{PartitionName, Position};
 use super::super::shard::GroupShard;
 use super::super::start::Start;
+use super::super::state::partitions;
 use super::super::subscription::Subscription;
 use super::super::topics::{TopicFacts, Topics};
 use super::super::views::MemberView;
+use super::super::wanted::topics_hash;
 use super::topics::TestTopics;
 use crate::base::{GroupId, InstanceId, MemberEpoch, MemberId, Offset, TopicId, TopicPartition};
 use crate::coordinator::{Effects, Now, Shard, StoredRecord, Timers};
@@ -164,6 +166,7 @@ impl World {
     }
 
     pub(super) fn take(&mut self, out: Effects<GroupShard>) -> Checked {
+        self.check_beginnings(&out.records)?;
         for record in out.records {
             self.shard.replay(self.log.len() as Offset, &record);
             self.log.push(record);
@@ -326,6 +329,38 @@ impl World {
                     let rises = history.last().is_none_or(|(last, _)| *last < epoch);
                     ensure!(rises, "{id} goes to {now:?} after {:?}", history.last());
                     history.push(now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records may be parted anywhere: with any beginning of them nothing has two owners, and every partition is in one target, or a
+    /// target is asked for.
+    fn check_beginnings(&self, records: &[StoredRecord]) -> Checked {
+        let mut shard = self.shard.clone();
+        for (count, record) in records.iter().enumerate().take(records.len().saturating_sub(1)) {
+            shard.replay(self.log.len() as Offset, record);
+            for group in shard.groups.values() {
+                let mut owned = BTreeSet::new();
+                let mut wanted = BTreeSet::new();
+                for member in group.members() {
+                    for (id, _) in member.current().owned() {
+                        ensure!(owned.insert(id), "after {count} of {records:?} {id} has two owners");
+                    }
+                    for id in partitions(member.target) {
+                        let is_new = wanted.insert(id) || group.needs_target();
+                        ensure!(is_new, "after {count} of {records:?} {id} is in two targets");
+                    }
+                }
+                let topics = group.wanted.resolve(&self.topics);
+                let is_of_now = group.head.is_some_and(|head| head.topics_hash == topics_hash(&topics));
+                if is_of_now && group.member_count() > 0 && !group.needs_target() {
+                    let all: i32 = topics.values().map(|topic| topic.partition_count).sum();
+                    ensure!(
+                        wanted.len() >= all as usize,
+                        "after {count} of {records:?} nobody is to have some"
+                    );
                 }
             }
         }
