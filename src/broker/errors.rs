@@ -120,7 +120,8 @@ impl Place<'_> {
                 )
                 .with("offset", offset)
                 .with("start", start)
-                .with("end", end),
+                .with("end", end)
+                .with("lost", start.saturating_sub(offset).max(0)),
             ReadError::Damaged { first, end } => self.damaged(first, end),
             ReadError::WouldBlock => {
                 self.error(ErrorKind::Internal, "a read that may wait said that it would have to")

@@ -25,6 +25,7 @@ const FACTS: &[&str] = &[
     "keys",
     "leader_epoch",
     "limit",
+    "lost",
     "max",
     "member_id",
     "min",

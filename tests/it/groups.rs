@@ -2,6 +2,7 @@
 
 mod by_key;
 mod consumer;
+mod faults;
 mod member;
 
 use futures_util::future::join;
