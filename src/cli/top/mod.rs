@@ -1,8 +1,9 @@
-//! `weir top`: topics with their rates, live.
+//! `weir top`: topics with their rates, and groups with their lag, live.
 //!
-//! Reading order: [`args`], [`rates`] (what two samples tell), [`view`] (how it is shown), [`screen`] (the terminal), [`run`].
+//! Reading order: [`args`], [`rates`] (what two samples tell), [`groups`], [`view`] (how it is shown), [`screen`] (the terminal), [`run`].
 
 mod args;
+mod groups;
 mod rates;
 mod run;
 mod screen;

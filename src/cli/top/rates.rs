@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::args::Sort;
+use super::groups::GroupLag;
 use crate::client::{Stats, TopicStats, Traffic};
 
 /// Records and bytes in a second.
@@ -46,6 +47,7 @@ pub(super) struct Frame {
     pub(super) requests: f64,
     pub(super) errors: f64,
     pub(super) topics: Vec<(TopicStats, Rate)>,
+    pub(super) groups: Vec<GroupLag>,
 }
 
 impl Frame {
@@ -76,6 +78,7 @@ impl Frame {
             errors: span.rate(before.errors, now.errors),
             stats: now,
             topics,
+            groups: Vec::new(),
         }
     }
 }

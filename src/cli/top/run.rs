@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use super::args::TopArgs;
+use super::groups;
 use super::rates::Frame;
 use super::screen::Screen;
 use super::view;
@@ -42,7 +43,9 @@ async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
                 continue;
             }
         };
-        let frame = Frame::between(&before, now.clone(), args.sort);
+        let mut frame = Frame::between(&before, now.clone(), args.sort);
+        // A frame without them is better than none.
+        frame.groups = groups::look(&admin).await.unwrap_or_default();
         match form() {
             Form::Json | Form::Yaml => print_document("top", view::fields(&frame, &address))?,
             Form::Plain | Form::Name => print(view::table(&frame).print())?,

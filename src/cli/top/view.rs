@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::groups;
 use super::rates::{Frame, Rate};
 use crate::base::size::print_bytes;
 use crate::cli::cluster::{Health, print_uptime};
@@ -32,6 +33,9 @@ pub(super) fn text(frame: &Frame, address: &str) -> String {
     stats.problems.iter().for_each(|problem| text += &format!("! {}\n", problem.message));
     if !frame.topics.is_empty() {
         text += &format!("\n{}", table(frame).print());
+    }
+    if !frame.groups.is_empty() {
+        text += &format!("\n{}", groups::table(&frame.groups).print());
     }
     text
 }
@@ -102,6 +106,7 @@ pub(super) fn fields(frame: &Frame, address: &str) -> Map<String, Value> {
         ("disk_free_bytes", json!(stats.disk_free_bytes)),
         ("size_bytes", json!(stats.size_bytes)),
         ("topics", frame.topics.iter().map(topic).collect()),
+        ("groups", groups::as_json(&frame.groups)),
     ];
     fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
