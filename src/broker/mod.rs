@@ -11,7 +11,6 @@ pub mod errors;
 pub mod fetch;
 pub mod groups;
 pub mod lookup;
-mod off_shard;
 pub mod partitions;
 pub mod produce;
 mod producer_ids;

@@ -18,7 +18,6 @@ use parking_lot::Mutex;
 
 use super::broker::{Broker, Parts};
 use super::data_dir::{DataDir, DataDirError};
-use super::off_shard::off_shard;
 use super::partitions::{Home, Partitions};
 use super::topics::folders;
 use crate::base::TopicPartition;
@@ -26,6 +25,7 @@ use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
 use crate::cluster::{Command, CommitError, Image, MetadataError, MetadataLog, Topic};
 use crate::config::BrokerSettings;
 use crate::env::rule::Rule;
+use crate::env::threads::off_shard;
 use crate::env::{Disk, DiskError, Env, process, threads};
 use crate::log::flush::checkpoint::CheckpointError;
 use crate::log::{LogStore, OpenError, StoreOptions, folder};

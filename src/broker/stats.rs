@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Broker;
-use super::off_shard::off_shard;
 use super::topics::names::is_internal;
 use crate::base::size::print_bytes;
 use crate::env::process;
 use crate::env::rule::Rule;
+use crate::env::threads::off_shard;
 use crate::metrics::export;
 use crate::metrics::names::{Snapshot, State, TopicState};
 use crate::metrics::rates::LOOK_EVERY;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::base::{Error, ErrorKind};
 use crate::broker::Broker;
 use crate::broker::errors::Place;
-use crate::broker::off_shard::off_shard;
 use crate::broker::request::{FoundAt, ListedOffset, OffsetAt, OffsetQuestion};
+use crate::env::threads::off_shard;
 use crate::log::{FoundOffset, ReadError};
 use crate::replica::Partition;
 

@@ -7,8 +7,8 @@ use crate::base::budget::Debit;
 use crate::base::{Error, ErrorKind, LeaderEpoch, Offset};
 use crate::broker::Broker;
 use crate::broker::errors::{Place, throttled};
-use crate::broker::off_shard::off_shard;
 use crate::broker::request::{Content, Cursor, Fetched, FetchedPartition, Form};
+use crate::env::threads::off_shard;
 use crate::log::{LogOffsets, LogSlice, ReadError, Wait};
 use crate::replica::Partition;
 

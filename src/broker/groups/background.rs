@@ -14,13 +14,13 @@ use super::offsets_topic::{OFFSETS_PARTITIONS, OFFSETS_TOPIC};
 use crate::base::{Error, GroupId, Offset};
 use crate::broker::Broker;
 use crate::broker::fetch::list_offset;
-use crate::broker::off_shard::off_shard;
 use crate::broker::request::{OffsetAt, OffsetQuestion};
 use crate::coordinator::group::assign::{AssignmentInput, assign};
 use crate::coordinator::group::commands::{InstallTarget, TopicsChanged};
 use crate::coordinator::group::position::Position;
 use crate::coordinator::group::start::Start;
 use crate::coordinator::group::{GroupCommand, TopicFacts};
+use crate::env::threads::off_shard;
 
 /// A process that comes to its timers later than this stood still itself: members could not be heard.
 const STALL: Duration = Duration::from_secs(1);

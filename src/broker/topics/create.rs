@@ -10,8 +10,8 @@ use super::settings::{check_configs, check_partition_count};
 use crate::base::{Error, ErrorKind, Outcome, TopicId};
 use crate::broker::Broker;
 use crate::broker::errors::shutting_down;
-use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, Configs, Image, Topic};
+use crate::env::threads::off_shard;
 use crate::env::{DiskError, DiskErrorKind};
 use crate::log::folder::FolderError;
 

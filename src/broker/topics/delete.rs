@@ -10,9 +10,9 @@ use super::request::DeleteTopic;
 use crate::base::{Error, TopicId};
 use crate::broker::Broker;
 use crate::broker::lookup::find_topic;
-use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, CommitError, Image, Topic};
 use crate::env::rule::Rule;
+use crate::env::threads::off_shard;
 
 impl Broker {
     /// Deletes a topic. Its name is free when this returns.

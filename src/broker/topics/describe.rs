@@ -9,9 +9,9 @@ use crate::base::{Error, ErrorKind, TopicId, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::errors::Place;
 use crate::broker::lookup::find_topic;
-use crate::broker::off_shard::off_shard;
 use crate::broker::partitions::Partitions;
 use crate::cluster::{Command, Image, PartitionState, Topic};
+use crate::env::threads::off_shard;
 use crate::log::{LogOffsets, LogSize};
 
 /// Topics of a page whose request names no size.

@@ -8,8 +8,8 @@ use crate::base::{Error, ErrorKind, Offset};
 use crate::broker::Broker;
 use crate::broker::errors::Place;
 use crate::broker::lookup::{find_partition, find_topic};
-use crate::broker::off_shard::off_shard;
 use crate::cluster::Image;
+use crate::env::threads::off_shard;
 use crate::log::LogOffsets;
 pub use crate::log::{SegmentFacts, SegmentState};
 

@@ -10,9 +10,9 @@ use crate::base::{Error, ErrorKind, Offset, offset::NO_OFFSET};
 use crate::broker::Broker;
 use crate::broker::errors::Place;
 use crate::broker::lookup::find_topic;
-use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, Image};
 use crate::env::rule::Rule;
+use crate::env::threads::off_shard;
 use crate::log::LogOffsets;
 use crate::replica::Partition;
 

@@ -10,8 +10,8 @@ use super::settings::{changed_configs, check_partition_count};
 use crate::base::{Error, ErrorKind};
 use crate::broker::Broker;
 use crate::broker::lookup::find_topic;
-use crate::broker::off_shard::off_shard;
 use crate::cluster::{Command, Image, Topic};
+use crate::env::threads::off_shard;
 
 impl Broker {
     /// Changes a topic. Asking for what is there already changes nothing, and makes partitions ready that an earlier call

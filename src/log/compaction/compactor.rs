@@ -1,6 +1,6 @@
 //! The thread that compacts: one log at a time, the dirtiest first, whenever housekeeping wakes it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ use crate::log::partition_log::PartitionLog;
 use crate::log::shared::Shared;
 
 /// All open logs of a store.
-pub(in crate::log) type Logs = Arc<Mutex<HashMap<TopicPartition, Arc<PartitionLog>>>>;
+pub(in crate::log) type Logs = Arc<Mutex<BTreeMap<TopicPartition, Arc<PartitionLog>>>>;
 
 /// Compacts the logs of a store.
 pub(in crate::log) struct Compactor {
