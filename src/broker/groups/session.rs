@@ -113,8 +113,9 @@ impl Session {
         };
         session.answer_claims(&claimed, &view);
         session.take_view(view);
-        // WHY: what changed between the join and the listening was told to nobody.
-        session.waiting.push_back(Work::Heartbeat { says_owned: false });
+        // WHY: what changed between the join and the listening was told to nobody. WHY first: a member that was replaced meanwhile must
+        // not begin to read (found by the simulator).
+        session.waiting.push_front(Work::Heartbeat { says_owned: false });
         Ok(session)
     }
 
