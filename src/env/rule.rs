@@ -70,6 +70,8 @@ pub enum Rule {
     SyncCleaned,
     /// Side files of a segment go before another log file takes its place.
     UnlinkSides,
+    /// What a coordinator answers is committed first.
+    AwaitCommit,
     /// A stop leaves peers that say nothing behind, at its deadline everybody.
     KeepDeadline,
 }

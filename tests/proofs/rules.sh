@@ -46,6 +46,10 @@ CutBack crash::faults::failed_writes_of_several_batches_survive_every_crash stat
 CheckSequence crash::producers::two_producers_survive_every_crash states.fail
 RaiseEpoch crash::log::restarts_under_stored_epochs_survive_every_crash states.fail
 GoOffline crash::faults::failed_syncs_survive_every_crash states.fail
+AwaitCommit sim:seeds durable.commits:
+SyncLog sim:seeds records:
+SyncCleaned sim:seeds seed.[0-9]*:
+CheckSequence sim:seeds records:
 '
 
 export RUST_BACKTRACE=0 WEIR_KILLS="${WEIR_KILLS:-6}" WEIR_CUTS="${WEIR_CUTS:-3}"
@@ -55,6 +59,8 @@ export WEIR_EVERY_CALL=1
 export WEIR_FAULTS="${WEIR_FAULTS:-8}" WEIR_FAULT_CALLS=fdatasync
 # The second slow disk has slow writes.
 export WEIR_SLOW="${WEIR_SLOW:-2}"
+# Of the simulation.
+export WEIR_SEEDS="${WEIR_SEEDS:-600}"
 # WHY: the tests would take a release build that is newer, which has every rule.
 export WEIR="${CARGO_TARGET_DIR:-$PWD/target}/debug/weir"
 said=$(mktemp)
@@ -74,8 +80,9 @@ while read -r rule scenario finding; do
         left_out+=("$rule")
         continue
     fi
+    case $scenario in sim:*) test=sim ;; *) test=it ;; esac
     # WHY no input: what is run must not read the list.
-    if RULE_OUT=$rule timeout 900 cargo test -q --features fault --test it "$scenario" -- --exact --nocapture \
+    if RULE_OUT=$rule timeout 900 cargo test -q --features fault --test "$test" "${scenario#sim:}" -- --exact --nocapture \
         > "$said" 2>&1 < /dev/null; then
         if grep -q 'skipped:' "$said"; then
             echo "rule $rule is not tried: $(grep -o 'skipped:.*' "$said" | head -1)"

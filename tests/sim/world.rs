@@ -1,0 +1,354 @@
+//! A world: one broker on one disk, its clients, a clock, and what happened. Everything that happens follows from the seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir::base::{GroupId, MemberId};
+use weir::coordinator::group::assign::AssignmentInput;
+use weir::coordinator::group::commands::TopicsChanged;
+use weir::coordinator::group::{GroupCommand, GroupSignal, Topics};
+use weir::env::sim_disk::SimOptions;
+use weir::env::{Clock, SimClock, SimDisk};
+
+use crate::broker::{self, Board, Broker};
+use crate::call::{Answer, Call, Of};
+use crate::event::Event;
+use crate::invariants::Invariants;
+use crate::member::{Member, Zombie, members};
+use crate::oracle::Oracle;
+use crate::producer::{Producer, producers};
+use crate::rules::SimRule;
+use crate::session::Sessions;
+use crate::topics::{COMPACTED, SimTopics};
+use crate::trace::Trace;
+
+/// When a world begins, in ms since 1970.
+const START_MS: i64 = 1_700_000_000_000;
+
+/// A process that comes to its timers later than this stood still, and knows it: as the broker's own care of groups does.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Something that must hold did not.
+#[derive(Clone, Debug)]
+pub(super) struct Breach {
+    /// The invariant.
+    pub(super) invariant: &'static str,
+    /// What it says.
+    pub(super) what: String,
+}
+
+pub(super) type Stepped = Result<(), Breach>;
+
+pub(super) struct World {
+    pub(super) rng: fastrand::Rng,
+    pub(super) clock: Arc<SimClock>,
+    pub(super) disk: SimDisk,
+    pub(super) broker: Option<Broker>,
+    /// Leader epoch of the next life.
+    lives: i32,
+    /// The process ends at this changing call of the disk.
+    pub(super) dies_at: Option<u64>,
+    pub(super) topics: SimTopics,
+    pub(super) members: Vec<Member>,
+    pub(super) producers: Vec<Producer>,
+    /// Those who do not know that they are no members any more.
+    pub(super) zombies: Vec<Zombie>,
+    /// Streams that are lost, and when the broker notices.
+    pub(super) unnoticed: Vec<(Duration, GroupId, MemberId)>,
+    pub(super) sessions: Sessions,
+    pub(super) calls: Vec<Call>,
+    /// Groups that asked for a target, and inputs that assignors work on.
+    pub(super) asked: BTreeSet<GroupId>,
+    pub(super) at_work: Vec<AssignmentInput>,
+    /// The broker has to be told of topics.
+    pub(super) untold_topics: bool,
+    /// Until then no sync ends.
+    pub(super) slow_until: Duration,
+    pub(super) oracle: Oracle,
+    pub(super) invariants: Invariants,
+    pub(super) trace: Trace,
+    pub(super) rule: Option<SimRule>,
+    pub(super) next_value: u64,
+    pub(super) next_commit: u64,
+    pub(super) next_member: u32,
+    /// How often each fault met the world.
+    pub(super) faults: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, rule: Option<SimRule>, is_printed: bool) -> Self {
+        let disk = SimDisk::new(SimOptions { block_bytes: 256, sector_bytes: 64, ..SimOptions::default() });
+        disk.set_now_ms(START_MS);
+        broker::format(&disk);
+        if let Some(SimRule::Disk(ignored)) = rule {
+            disk.ignore(ignored, |_: &Path| true);
+        }
+        let mut topics = SimTopics::default();
+        topics.create("t0", 4);
+        topics.create("t1", 2);
+        topics.create(COMPACTED, 1);
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            clock: Arc::new(SimClock::new(START_MS)),
+            disk,
+            broker: None,
+            lives: 0,
+            dies_at: None,
+            topics,
+            members: members(),
+            producers: producers(),
+            zombies: Vec::new(),
+            unnoticed: Vec::new(),
+            sessions: Sessions::default(),
+            calls: Vec::new(),
+            asked: BTreeSet::new(),
+            at_work: Vec::new(),
+            untold_topics: false,
+            slow_until: Duration::ZERO,
+            oracle: Oracle::new(),
+            invariants: Invariants::new(),
+            trace: Trace::new(is_printed),
+            rule,
+            next_value: 0,
+            next_commit: 0,
+            next_member: 0,
+            faults: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// A number below `bound`.
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        if bound == 0 { 0 } else { self.rng.usize(..bound) }
+    }
+
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(super) fn is_out(&self, rule: SimRule) -> bool {
+        self.rule == Some(rule)
+    }
+
+    /// Notes what happened and holds it against what must hold.
+    pub(super) fn tell(&mut self, event: Event) -> Stepped {
+        self.trace.add(self.clock.monotonic(), &event);
+        self.invariants.see(&event).map_err(|(invariant, what)| Breach { invariant, what })
+    }
+
+    /// Notes what is no event.
+    pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        self.trace.note(self.clock.monotonic(), what);
+    }
+
+    /// Starts the broker, if it can be.
+    pub(super) fn start_broker(&mut self) -> Stepped {
+        self.lives += 1;
+        let seed = self.rng.u64(..);
+        self.broker = Broker::start(&self.disk, &self.clock, &self.topics, self.lives, seed);
+        let (life, is_up) = (self.lives, self.broker.is_some());
+        self.note(format_args!("start {life}: {is_up}"));
+        if self.broker.is_some() {
+            self.sessions.restart(self.clock.monotonic());
+            self.asked.clear();
+            self.at_work.clear();
+            self.tell_topics();
+        }
+        self.settle()
+    }
+
+    /// The process of the broker is gone: what was under way is answered by nobody, and every stream is lost.
+    pub(super) fn end_broker(&mut self) {
+        self.broker = None;
+        self.dies_at = None;
+        self.calls.clear();
+        self.unnoticed.clear();
+        for producer in &mut self.producers {
+            producer.lose_connection();
+        }
+        for member in &mut self.members {
+            member.lose_connection();
+        }
+    }
+
+    /// Puts a call under way, if there is a broker to take it.
+    pub(super) fn call<F>(&mut self, of: Of, work: impl FnOnce(&Broker) -> F) -> bool
+    where
+        F: Future<Output = Answer> + 'static,
+    {
+        let Some(broker) = &self.broker else { return false };
+        let future = Box::pin(work(broker));
+        self.calls.push(Call { of, future });
+        true
+    }
+
+    /// Asks the coordinator.
+    pub(super) fn ask(&mut self, of: Of, command: GroupCommand) -> bool {
+        self.call(of, |broker| {
+            let host = broker.host.clone();
+            async move { Answer::Group(host.run(command).await) }
+        })
+    }
+
+    /// The topics as the coordinator is shown them.
+    pub(super) fn shown_topics(&self) -> Arc<dyn Topics> {
+        Arc::new(self.topics.clone())
+    }
+
+    /// Tells the coordinator of topics; again later when that fails.
+    pub(super) fn tell_topics(&mut self) {
+        let topics = self.shown_topics();
+        let is_told = self.ask(Of::Topics, GroupCommand::TopicsChanged(TopicsChanged { topics }));
+        self.untold_topics = !is_told;
+    }
+
+    /// Lets everything that is under way go on until nothing does any more without time or syncs.
+    pub(super) fn settle(&mut self) -> Stepped {
+        loop {
+            let mut has_moved = false;
+            let mut index = 0;
+            while index < self.calls.len() {
+                let answer = self.calls[index].poll();
+                self.notice_death();
+                self.hear_of_log()?;
+                if self.calls.is_empty() {
+                    return Ok(());
+                }
+                match answer {
+                    Some(answer) => {
+                        has_moved = true;
+                        let call = self.calls.remove(index);
+                        self.answer(call.of, answer)?;
+                    }
+                    None => index += 1,
+                }
+            }
+            has_moved |= self.take_signals()?;
+            if !has_moved {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A process that died in the middle of a call says nothing any more.
+    pub(super) fn notice_death(&mut self) {
+        if self.dies_at.is_some_and(|at| self.disk.op_count() >= at) {
+            self.note(format_args!("dies in the middle"));
+            self.kill();
+        }
+    }
+
+    /// The process is killed; the operating system goes on.
+    pub(super) fn kill(&mut self) {
+        self.disk = self.disk.kill();
+        self.end_broker();
+    }
+
+    /// Reads on in the coordinator's log.
+    pub(super) fn hear_of_log(&mut self) -> Stepped {
+        let Some(broker) = &self.broker else { return Ok(()) };
+        let events = self.oracle.catch_up(&broker.offsets);
+        events.into_iter().try_for_each(|event| self.tell(event))
+    }
+
+    /// Whether there was a signal.
+    fn take_signals(&mut self) -> Result<bool, Breach> {
+        let board: Option<Arc<Board>> = self.broker.as_ref().map(|broker| broker.board.clone());
+        let signals = board.map(|board| board.take()).unwrap_or_default();
+        let were_some = !signals.is_empty();
+        for signal in signals {
+            match signal {
+                GroupSignal::Assign { group } => drop(self.asked.insert(group)),
+                GroupSignal::Wake { member, .. } => self.wake(&member),
+                GroupSignal::Fenced { member, .. } => self.fence(&member)?,
+            }
+        }
+        Ok(were_some)
+    }
+
+    fn wake(&mut self, id: &MemberId) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.id.as_ref() == Some(id)) {
+            member.is_woken |= member.is_connected;
+        }
+    }
+
+    /// Lets time pass, and timers go off that are due.
+    pub(super) fn pass(&mut self, time: Duration) -> Stepped {
+        self.clock.advance(time);
+        self.disk.set_now_ms(self.clock.now_ms());
+        let now = self.clock.monotonic();
+        let due = self.broker.as_ref().and_then(|broker| broker.host.next_timer()).filter(|at| *at <= now);
+        if let Some(due) = due {
+            let late = now - due;
+            self.call(Of::Nobody, |broker| {
+                let host = broker.host.clone();
+                async move {
+                    if late > STALL {
+                        host.put_off(late).await;
+                    } else {
+                        host.expire().await;
+                    }
+                    Answer::Done
+                }
+            });
+        }
+        self.settle()?;
+        self.notice_lost()
+    }
+
+    /// The broker notices streams that were lost a while ago, unless the member has another one by now.
+    pub(super) fn notice_lost(&mut self) -> Stepped {
+        let now = self.now();
+        let (due, later) = std::mem::take(&mut self.unnoticed).into_iter().partition(|(at, ..)| *at <= now);
+        self.unnoticed = later;
+        let due: Vec<(Duration, GroupId, MemberId)> = due;
+        for (_, group, id) in due {
+            let is_back =
+                self.members.iter().any(|m| m.id.as_ref() == Some(&id) && (m.is_connected || m.is_joining));
+            if !is_back {
+                self.disconnect(group, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One round of syncs, unless the disk is slow.
+    pub(super) fn sync(&mut self) -> Stepped {
+        if self.now() >= self.slow_until {
+            if let Some(broker) = &self.broker {
+                broker.store.committer().round(true);
+            }
+            self.notice_death();
+        }
+        self.settle()
+    }
+
+    fn answer(&mut self, of: Of, answer: Answer) -> Stepped {
+        match (of, answer) {
+            (Of::Producer(index, place), Answer::Appended(outcome)) => {
+                self.take_outcome(index, place, outcome)
+            }
+            (Of::Member(index, connection, ask), Answer::Group(reply)) => {
+                self.take_reply(index, connection, ask, reply)
+            }
+            (Of::Target(group), answer) => {
+                self.take_target(group, answer);
+                Ok(())
+            }
+            (Of::Topics, Answer::Group(reply)) => {
+                self.untold_topics |= reply.is_err();
+                Ok(())
+            }
+            (_, Answer::State(Some(live))) => {
+                let history = self.oracle.state(&self.topics);
+                self.tell(Event::Compared { live, history })
+            }
+            _ => Ok(()),
+        }
+    }
+}
