@@ -46,7 +46,7 @@ CutBack crash::faults::failed_writes_of_several_batches_survive_every_crash stat
 CheckSequence crash::producers::two_producers_survive_every_crash states.fail
 RaiseEpoch crash::log::restarts_under_stored_epochs_survive_every_crash states.fail
 GoOffline crash::faults::failed_syncs_survive_every_crash states.fail
-AwaitCommit sim:seeds durable.commits:
+AwaitCommit sim:seeds seed.[0-9]*:
 SyncLog sim:seeds records:
 SyncCleaned sim:seeds seed.[0-9]*:
 CheckSequence sim:seeds records:
