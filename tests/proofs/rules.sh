@@ -47,7 +47,7 @@ CheckSequence crash::producers::two_producers_survive_every_crash states.fail
 RaiseEpoch crash::log::restarts_under_stored_epochs_survive_every_crash states.fail
 GoOffline crash::faults::failed_syncs_survive_every_crash states.fail
 AwaitCommit sim:seeds seed.[0-9]*:
-SyncLog sim:seeds records:
+SyncLog sim:seeds seed.[0-9]*:
 SyncCleaned sim:seeds seed.[0-9]*:
 CheckSequence sim:seeds records:
 '

@@ -179,6 +179,7 @@ async fn find_start(
     })
 }
 
+/// Tells groups of topics that came and went, again until all of them know.
 async fn follow_topics(broker: &Arc<Broker>) {
     let mut changes = broker.metadata.changes();
     let mut seen: Offset = *changes.borrow_and_update();
@@ -189,12 +190,22 @@ async fn follow_topics(broker: &Arc<Broker>) {
             continue;
         }
         seen = version;
-        for host in broker.groups().hosts() {
-            if let Err(error) = tell_topics(broker, host).await {
-                tracing::warn!(%error, "groups were not told of changed topics");
-            }
+        while !tell_all(broker).await && !*broker.stopping().borrow() {
+            broker.env().clock.sleep(AGAIN_PAUSE).await;
         }
     }
+}
+
+/// Whether every shard of groups was told of the topics.
+async fn tell_all(broker: &Arc<Broker>) -> bool {
+    let mut are_told = true;
+    for host in broker.groups().hosts() {
+        if let Err(error) = tell_topics(broker, host).await {
+            tracing::warn!(%error, "groups were not told of changed topics; trying again");
+            are_told = false;
+        }
+    }
+    are_told
 }
 
 async fn tell_topics(broker: &Arc<Broker>, host: &GroupHost) -> Result<(), Error> {
