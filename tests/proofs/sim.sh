@@ -6,12 +6,10 @@ cd "$(dirname "$0")/../.."
 
 if [ "${SHORT:-}" = 1 ]; then seeds=500; else seeds=10000; fi
 export WEIR_SEEDS="${WEIR_SEEDS:-$seeds}" RUST_BACKTRACE=0
-test=seeds
-[ -z "${WEIR_SEED:-}" ] || test=story
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
-if ! timeout 7200 cargo test -q --release --test sim "$test" -- --exact --nocapture > "$said" 2>&1; then
+if ! timeout 7200 cargo test -q --release --test sim seeds -- --exact --nocapture > "$said" 2>&1; then
     tail -40 "$said"
     echo "sim: FAILED"
     exit 1
