@@ -12,6 +12,7 @@ mod first_start;
 mod folders;
 mod frozen;
 mod full_disk;
+mod groups;
 pub(crate) mod history;
 mod hot_topic;
 mod kill;

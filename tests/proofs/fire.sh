@@ -26,7 +26,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock compaction"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock compaction group-commits group-rest group-churn group-rules"
 
 scenario() {
     case $1 in
@@ -48,6 +48,10 @@ scenario() {
         frozen) WEIR_FREEZES=${WEIR_FREEZES:-20} WEIR_FROZEN_MS=${WEIR_FROZEN_MS:-30000} run frozen 3600 fire::frozen ;;
         descriptors) WEIR_FLOODS=${WEIR_FLOODS:-30} run descriptors 1800 fire::descriptors ;;
         clock) WEIR_CUTS=${WEIR_CUTS:-20} run clock 1800 fire::clock ;;
+        group-commits) WEIR_KILLS=${WEIR_KILLS:-200} WEIR_CUTS=${WEIR_CUTS:-20} run group-commits 3600 fire::groups::commits ;;
+        group-rest) WEIR_KILLS=${WEIR_KILLS:-20} run group-rest 1800 fire::groups::stable ;;
+        group-churn) WEIR_ROUNDS=${WEIR_ROUNDS:-20} run group-churn 3600 fire::groups::churn ;;
+        group-rules) run group-rules 600 fire::groups::refused; run group-rules 600 fire::groups::kept ;;
         all) for each in $SCENARIOS; do scenario "$each"; done ;;
         *) echo "unknown scenario '$1'; there are: $SCENARIOS all"; exit 2 ;;
     esac
