@@ -7,6 +7,7 @@ mod commits;
 mod feed;
 mod kept;
 mod members;
+mod mixed;
 mod refused;
 mod stable;
 mod stream;
