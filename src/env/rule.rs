@@ -90,7 +90,13 @@ const fn is_out(_rule: Rule) -> bool {
 
 #[cfg(feature = "fault")]
 fn is_out(rule: Rule) -> bool {
+    is_named_out(&format!("{rule:?}"))
+}
+
+/// Whether that is the name of the rule that does not hold, here or of another machine.
+#[cfg(feature = "fault")]
+pub fn is_named_out(name: &str) -> bool {
     static OUT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     let out = OUT.get_or_init(|| std::env::var("RULE_OUT").ok());
-    out.as_deref() == Some(&format!("{rule:?}"))
+    out.as_deref() == Some(name)
 }

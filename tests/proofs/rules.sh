@@ -39,6 +39,12 @@ CheckFile fire::checkpoints::a_damaged_weir_meta_stops_the_start_and_changes_not
 CheckJournal fire::damage::a_flipped_bit_in_the_flush_journal_cuts_nothing journal.byte
 MarkFormatting fire::first_start::a_failing_call_in_the_first_start_keeps_no_later_start_from_coming_up is.not.a.data.directory
 KeepDeadline stop::a_stop_under_load_is_clean_though_clients_never_finish_their_handshake left:.None
+TakeFreeOnly fire::groups::churn::every_record_is_processed_whoever_comes_and_goes old.owner\|two.owners
+KeepAssigned fire::groups::kept::kept_partitions_are_never_revoked and.yet.revoked\|partitions.moved
+ExpireSilent fire::groups::churn::what_a_killed_process_read_is_read_again_after_its_session it.never.comes
+CommitAsOwner fire::groups::refused::what_was_read_under_an_old_epoch_is_not_committed who.is.no.owner.was.taken
+CommitInEpoch fire::groups::refused::what_was_read_under_an_old_epoch_is_not_committed old.epoch.was.taken
+CommitAlone fire::groups::refused::a_zombie_commits_nothing commit.was.taken
 SyncCleaned crash::compaction::passes_survive_every_crash states.fail
 UnlinkSides crash::compaction::passes_survive_every_crash states.fail
 CheckInterval fire::damage::a_flipped_bit_in_a_segment_is_told_below_the_durable_point_and_ends_the_log_above_it batches.durable\|whole.batches

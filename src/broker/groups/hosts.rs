@@ -106,8 +106,18 @@ impl Broker {
         let make = async || {
             let partition = self.partition(OFFSETS_TOPIC, None, number).await?;
             let (clock, budget) = (self.env.clock.clone(), self.budget().clone());
+            #[cfg(feature = "fault")]
+            take_rule_out();
             Ok(ShardHost::new(partition, clock, groups.board.clone(), budget))
         };
         groups.hosts[number as usize].get_or_try_init(make).await.cloned()
     }
+}
+
+/// Breaks the rule of the group machine that a test names.
+#[cfg(feature = "fault")]
+fn take_rule_out() {
+    use crate::coordinator::group::rules::GroupRule;
+    let is_named = |rule: &GroupRule| crate::env::rule::is_named_out(&format!("{rule:?}"));
+    GroupRule::ALL.into_iter().filter(is_named).for_each(GroupRule::take_out);
 }

@@ -51,6 +51,11 @@ impl Book {
         self.0.lock()[place..].to_vec()
     }
 
+    /// Partitions that these lines are about, from a place on.
+    pub(super) fn partitions(&self, place: usize, wanted: impl Fn(&Noted) -> bool) -> BTreeSet<i32> {
+        self.0.lock()[place..].iter().filter(|line| wanted(line)).map(|line| line.partition).collect()
+    }
+
     /// Places that were processed at least once.
     pub(super) fn read(&self) -> BTreeSet<(i32, i64)> {
         let lines = self.0.lock();

@@ -1,6 +1,5 @@
 //! Members that join, leave, crash, come back under their name, are slow or flap, and a broker that is killed meanwhile.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -196,21 +195,14 @@ async fn what_a_killed_process_read_is_read_again_after_its_session() {
     for round in 0..rounds {
         let (name, from) = (format!("cli-{round}"), book.len());
         let mut cli = Cli::start(&book, &name, &habits);
-        let its_own = || -> BTreeSet<i32> {
-            let lines = book.since(from);
-            lines.iter().filter(|line| line.who == name).map(|line| line.partition).collect()
-        };
+        let its_own = || book.partitions(from, |line| line.who == name);
         until("the process reads half of the partitions", async || {
             its_own().len() == PARTITIONS as usize / 2
         })
         .await;
         cli.kill();
         let (killed, from, moved) = (Instant::now(), book.len(), its_own());
-        let again = || -> BTreeSet<i32> {
-            let lines = book.since(from);
-            let reads = lines.iter().filter(|line| matches!(line.deed, Deed::Read { .. }));
-            reads.map(|line| line.partition).collect()
-        };
+        let again = || book.partitions(from, |line| matches!(line.deed, Deed::Read { .. }));
         until("its partitions are read again", async || again().is_superset(&moved)).await;
         slowest = slowest.max(killed.elapsed());
     }
