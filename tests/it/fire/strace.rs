@@ -14,6 +14,8 @@ use crate::process::{BrokerProcess, Manner};
 
 /// `strace` that has not taken hold of every thread after this long will not.
 const ATTACH_WAIT: Duration = Duration::from_secs(30);
+/// `strace` that has not let go after this long never does.
+const LET_GO_WAIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// One fault: which calls, what becomes of them, and at which of them.
@@ -104,7 +106,14 @@ impl Drop for Attached {
         // It ends by itself with the process that it traces.
         let pid = rustix::process::Pid::from_child(&self.0);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.0.wait();
+        let begun = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if begun.elapsed() > LET_GO_WAIT {
+                // WHY: of a process that was killed it may wait for a thread that is dead, for ever (see `give_up_dead`).
+                let _ = self.0.kill();
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
