@@ -20,6 +20,7 @@ use crate::base::{Error, Offset};
 ///         GroupEvent::Lost(partitions) => println!("{} were lost: others read them again", partitions.len()),
 ///         GroupEvent::CaughtUp { partition, .. } => println!("{partition}: nothing more at this moment"),
 ///         GroupEvent::Error(error) => println!("{error}"),
+///         _ => {} // later versions may tell more
 ///     }
 /// }
 /// # Ok(())
