@@ -15,8 +15,8 @@ use crate::coordinator::{Effects, Now};
 /// Of a member: it has to own the partition, or to be letting it go, and to name an epoch that is not older than its ownership. Without
 /// member: while the group has none; a group that does not exist is made.
 ///
-/// Errors: [`CommitError`](super::super::errors::CommitError) for all,
-/// [`PositionError`](super::super::errors::PositionError) for one.
+/// Errors: [`CommitError`] for all,
+/// [`PositionError`] for one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
     /// The group.

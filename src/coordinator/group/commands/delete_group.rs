@@ -9,7 +9,7 @@ use crate::coordinator::Effects;
 
 /// Deletes a group with all its offsets.
 ///
-/// Errors: [`AdminError`](super::super::errors::AdminError).
+/// Errors: [`AdminError`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeleteGroup {
     /// The group.

@@ -9,8 +9,8 @@ use crate::coordinator::Effects;
 
 /// Deletes committed offsets, each by itself; refused for topics that members are subscribed to.
 ///
-/// Errors: [`AdminError::NotFound`](super::super::errors::AdminError::NotFound) for all,
-/// [`DeleteOffsetError`](super::super::errors::DeleteOffsetError) for one.
+/// Errors: [`AdminError::NotFound`] for all,
+/// [`DeleteOffsetError`] for one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeleteOffsets {
     /// The group.

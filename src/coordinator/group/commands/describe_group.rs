@@ -10,7 +10,7 @@ use crate::base::GroupId;
 
 /// Asks for a group as a whole.
 ///
-/// Errors: [`AdminError::NotFound`](super::super::errors::AdminError::NotFound).
+/// Errors: [`AdminError::NotFound`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DescribeGroup {
     /// The group.

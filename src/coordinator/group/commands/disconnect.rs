@@ -8,7 +8,7 @@ use crate::coordinator::Effects;
 
 /// The stream of a member was lost: it keeps everything, and has its session timeout to come back. Writes nothing.
 ///
-/// Errors: [`MemberError`](super::super::errors::MemberError), unknown only.
+/// Errors: [`MemberError`], unknown only.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Disconnect {
     /// The group.

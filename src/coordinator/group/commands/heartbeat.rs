@@ -20,7 +20,7 @@ use crate::coordinator::Effects;
 /// A heartbeat with the epoch before the present one is taken for one whose answer was lost: it is answered, but what it says of
 /// partitions and subscription does not count.
 ///
-/// Errors: [`MemberError`](super::super::errors::MemberError).
+/// Errors: [`MemberError`].
 #[derive(Clone)]
 pub struct Heartbeat {
     /// The group.

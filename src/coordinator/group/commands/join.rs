@@ -27,7 +27,7 @@ use crate::coordinator::Effects;
 /// one's place and assignment over under `fresh_id`; the old member is fenced, and if the subscription is the same nobody else
 /// notices.
 ///
-/// Errors: [`JoinError`](super::super::errors::JoinError).
+/// Errors: [`JoinError`].
 #[derive(Clone)]
 pub struct Join {
     /// The group; made if there is none.

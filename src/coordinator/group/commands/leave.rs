@@ -8,7 +8,7 @@ use crate::coordinator::Effects;
 
 /// A member leaves: what it owned is free at once.
 ///
-/// Errors: [`MemberError`](super::super::errors::MemberError), unknown only.
+/// Errors: [`MemberError`], unknown only.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leave {
     /// The group.
