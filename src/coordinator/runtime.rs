@@ -76,6 +76,8 @@ pub struct ShardHost<S: Shard> {
     clock: Arc<dyn Clock>,
     listener: Arc<dyn Listener<S::Signal>>,
     budget: Arc<Budget>,
+    /// Makes a shard that holds nothing.
+    empty: Box<dyn Fn() -> S + Send + Sync>,
     turn: Mutex<Turn<S>>,
     /// Monotonic time of the next timer.
     next_timer_ms: AtomicU64,
@@ -128,17 +130,19 @@ impl<S: Shard> State<S> {
     }
 }
 
-impl<S: Shard + Default> ShardHost<S> {
-    /// A shard that is loaded at its first use.
+impl<S: Shard> ShardHost<S> {
+    /// A shard that is loaded at its first use, into what `empty` gives.
     pub fn new(
         partition: Arc<Partition>,
         clock: Arc<dyn Clock>,
         listener: Arc<dyn Listener<S::Signal>>,
         budget: Arc<Budget>,
+        empty: impl Fn() -> S + Send + Sync + 'static,
     ) -> Arc<Self> {
         let turn =
             Mutex::new(Turn { state: None, under_way: None, builder: BatchBuilder::new(), failures: 0 });
-        Arc::new(Self { partition, clock, listener, budget, turn, next_timer_ms: AtomicU64::new(NEVER_MS) })
+        let (empty, next_timer_ms) = (Box::new(empty), AtomicU64::new(NEVER_MS));
+        Arc::new(Self { partition, clock, listener, budget, empty, turn, next_timer_ms })
     }
 
     /// Its log.
@@ -346,7 +350,8 @@ impl<S: Shard + Default> ShardHost<S> {
         // What the log holds may not be committed yet, and then might be lost once more.
         self.committed(self.partition.offsets().log_end).await.map_err(LoadError::Offline)?;
         let partition = self.partition.clone();
-        let (shard, end) = off_shard(move || replay_all::<S>(&partition)).await?;
+        let empty = (self.empty)();
+        let (shard, end) = off_shard(move || replay_all(&partition, empty)).await?;
         let mut effects = Effects::default();
         shard.loaded(self.now(), &mut effects);
         debug_assert!(effects.records.is_empty(), "a load writes nothing");

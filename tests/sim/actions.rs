@@ -204,7 +204,7 @@ impl World {
             self.call(Of::Target(group), |broker| {
                 let host = broker.host.clone();
                 async move {
-                    Answer::Input(host.look(|machine| machine.0.assignment_input(&asked, &topics)).await)
+                    Answer::Input(host.look(|machine| machine.assignment_input(&asked, &topics)).await)
                 }
             });
             return self.settle();
@@ -298,10 +298,9 @@ impl World {
             2 => self.make_again("t1")?,
             _ => self.make_again("t2")?,
         }
-        let (disk, topics) = (self.disk.clone(), self.topics.clone());
         if let Some(broker) = &mut self.broker {
             // What can't be opened now, for want of space, is opened at the next start.
-            broker.open_all(&disk, &topics);
+            broker.open_all(&self.topics);
         }
         self.notice_death();
         self.tell_topics();
@@ -317,7 +316,7 @@ impl World {
                 self.tell(Event::Gone { place })?;
             }
             if let Some(broker) = &mut self.broker {
-                broker.remove(&self.disk, gone.id, name);
+                broker.remove(gone.id, name);
             }
         }
         self.topics.create(name, 2);
@@ -337,7 +336,7 @@ impl World {
         let topics = self.topics.clone();
         self.call(Of::Nobody, |broker| {
             let host = broker.host.clone();
-            async move { Answer::State(host.look(|machine| state_of(&machine.0, &topics)).await.ok()) }
+            async move { Answer::State(host.look(|machine| state_of(machine, &topics)).await.ok()) }
         });
         self.settle()
     }

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use weir::base::budget::Budget;
 use weir::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use weir::config::TopicConfig;
-use weir::coordinator::group::GroupSignal;
+use weir::coordinator::group::{GroupShard, GroupSignal};
 use weir::coordinator::runtime::{Listener, ShardHost};
-use weir::env::{Disk, Env, Rng, SimClock, SimDisk};
+use weir::env::{Disk, Env, SimDisk};
 use weir::log::{LogSpec, LogStore, StoreOptions, folder};
 use weir::metrics::TopicCounters;
 use weir::replica::Partition;
 
-use crate::machine::Machine;
+use crate::rules::SimRule;
 use crate::topics::{SimTopics, config_of, offsets_config};
 
 const DATA: &str = "d";
@@ -55,8 +54,9 @@ impl Listener<GroupSignal> for Board {
 
 /// One life of the broker.
 pub(super) struct Broker {
+    disk: Arc<dyn Disk>,
     pub(super) store: Arc<LogStore>,
-    pub(super) host: Arc<ShardHost<Machine>>,
+    pub(super) host: Arc<ShardHost<GroupShard>>,
     pub(super) board: Arc<Board>,
     pub(super) offsets: Arc<Partition>,
     partitions: BTreeMap<TopicPartition, Arc<Partition>>,
@@ -74,14 +74,12 @@ impl Broker {
     ///
     /// Errors: the disk does not let it.
     pub(super) fn start(
-        disk: &SimDisk,
-        clock: &Arc<SimClock>,
+        env: Env,
         topics: &SimTopics,
         leader_epoch: LeaderEpoch,
-        seed: u64,
+        rule: Option<SimRule>,
     ) -> Option<Self> {
-        let env =
-            Env { disk: Arc::new(disk.clone()), clock: clock.clone(), rng: Arc::new(Rng::seeded(seed)) };
+        let (disk, clock) = (env.disk.clone(), env.clock.clone());
         let options = StoreOptions {
             disk_reserve_bytes: RESERVE_BYTES,
             open_files_max: 64,
@@ -89,24 +87,31 @@ impl Broker {
         };
         let store = LogStore::open(env, Path::new(DATA), options).ok()?;
         store.mark_started().ok()?;
-        let offsets = open(disk, &store, OFFSETS_TOPIC, OFFSETS, offsets_config(), leader_epoch, 0)?;
+        let offsets = open(&*disk, &store, offsets_spec(leader_epoch))?;
         let board = Arc::<Board>::default();
-        let budget = Budget::new(MEMORY_BYTES);
-        let host = ShardHost::new(offsets.clone(), clock.clone(), board.clone(), budget);
-        let mut broker = Self { store, host, board, offsets, partitions: BTreeMap::new(), leader_epoch };
-        broker.open_all(disk, topics).then_some(broker)
+        let empty = move || empty_machine(rule);
+        let host = ShardHost::new(offsets.clone(), clock, board.clone(), Budget::new(MEMORY_BYTES), empty);
+        let partitions = BTreeMap::new();
+        let mut broker = Self { disk, store, host, board, offsets, partitions, leader_epoch };
+        broker.open_all(topics).then_some(broker)
     }
 
     /// Opens the partitions that are not open yet. Whether all could be.
-    pub(super) fn open_all(&mut self, disk: &SimDisk, topics: &SimTopics) -> bool {
-        topics.places().into_iter().all(|(name, place)| {
-            if self.partitions.contains_key(&place) {
+    pub(super) fn open_all(&mut self, topics: &SimTopics) -> bool {
+        topics.places().into_iter().all(|(name, id)| {
+            if self.partitions.contains_key(&id) {
                 return true;
             }
-            let trimmed = topics.trimmed(&place);
-            let log = log_name(&name, place.topic_id);
-            let opened = open(disk, &self.store, &log, place, config_of(&name), self.leader_epoch, trimmed);
-            opened.map(|partition| self.partitions.insert(place, partition)).is_some()
+            let spec = LogSpec {
+                id,
+                topic: log_name(&name, id.topic_id).into(),
+                config: config_of(&name),
+                leader_epoch: self.leader_epoch,
+                trim_offset: topics.trimmed(&id),
+                internal: false,
+            };
+            let opened = open(&*self.disk, &self.store, spec);
+            opened.map(|partition| self.partitions.insert(id, partition)).is_some()
         })
     }
 
@@ -122,12 +127,12 @@ impl Broker {
     }
 
     /// Closes the partitions of a topic and takes its folders away.
-    pub(super) fn remove(&mut self, disk: &SimDisk, id: TopicId, name: &str) {
+    pub(super) fn remove(&mut self, id: TopicId, name: &str) {
         let places: Vec<_> = self.partitions.keys().filter(|place| place.topic_id == id).copied().collect();
         for place in places {
             self.partitions.remove(&place);
             self.store.close_log(place);
-            remove_folder(disk, &folder_of(&log_name(name, id), place.partition));
+            remove_folder(&*self.disk, &folder_of(&log_name(name, id), place.partition));
         }
     }
 
@@ -144,7 +149,7 @@ fn log_name(name: &str, id: TopicId) -> String {
 }
 
 /// Takes the folder of a partition away, as far as the disk lets it.
-fn remove_folder(disk: &SimDisk, folder: &Path) {
+fn remove_folder(disk: &dyn Disk, folder: &Path) {
     for entry in disk.list(folder).unwrap_or_default() {
         disk.remove_file(&folder.join(entry.name)).ok();
     }
@@ -156,23 +161,33 @@ fn folder_of(name: &str, partition: i32) -> PathBuf {
     Path::new(DATA).join(folder::name_of(name, partition))
 }
 
-fn open(
-    disk: &SimDisk,
-    store: &Arc<LogStore>,
-    name: &str,
-    id: TopicPartition,
-    config: TopicConfig,
-    leader_epoch: LeaderEpoch,
-    trim_offset: Offset,
-) -> Option<Arc<Partition>> {
-    let folder = folder_of(name, id.partition);
+fn offsets_spec(leader_epoch: LeaderEpoch) -> LogSpec {
+    LogSpec {
+        id: OFFSETS,
+        topic: OFFSETS_TOPIC.into(),
+        config: offsets_config(),
+        leader_epoch,
+        trim_offset: 0,
+        internal: true,
+    }
+}
+
+fn open(disk: &dyn Disk, store: &Arc<LogStore>, spec: LogSpec) -> Option<Arc<Partition>> {
+    let folder = folder_of(&spec.topic, spec.id.partition);
     if disk.list(&folder).is_err() {
         disk.create_dir(&folder).ok()?;
         disk.sync_dir(Path::new(DATA)).ok()?;
     }
-    let internal = id == OFFSETS;
-    let topic: Arc<str> = name.into();
-    let spec = LogSpec { id, topic: topic.clone(), config, leader_epoch, trim_offset, internal };
+    let topic = spec.topic.clone();
     let log = store.open_log(spec).ok()?;
     Some(Partition::new(topic, log, Arc::<TopicCounters>::default()))
+}
+
+/// A machine without groups, and without the rule that is taken out.
+fn empty_machine(rule: Option<SimRule>) -> GroupShard {
+    match rule {
+        #[cfg(feature = "fault")]
+        Some(SimRule::Group(rule)) => GroupShard::without(rule),
+        _ => GroupShard::new(),
+    }
 }

@@ -16,7 +16,6 @@ mod drain;
 mod event;
 mod faults;
 mod invariants;
-mod machine;
 mod member;
 mod membership;
 mod oracle;

@@ -152,16 +152,12 @@ impl World {
         let member = &mut self.members[index];
         let Some(member_id) = member.id.clone().filter(|_| member.is_connected) else { return Ok(()) };
         member.is_leaving = true;
-        match keep {
+        // Only a static member can keep its place.
+        match keep && member.instance.is_some() {
             true => self.sessions.falls_silent(&member_id, now),
             false => self.sessions.leaves(&member_id),
         }
         let leave = Leave { group: member.group.clone(), member_id, keep };
-        let is_static = member.instance.is_some();
-        if keep && !is_static {
-            let id = leave.member_id.clone();
-            self.sessions.leaves(&id);
-        }
         let of = self.of(index, Ask::Leave);
         self.ask(of, GroupCommand::Leave(leave));
         self.settle()

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::take_out;
 use crate::rules::SimRule;
 use crate::world::{Breach, Stepped, World};
 
@@ -20,10 +19,6 @@ pub(super) struct Outcome {
 
 /// Runs a world.
 pub(super) fn run(seed: u64, rule: Option<SimRule>, is_printed: bool) -> Outcome {
-    take_out(rule.and_then(|rule| match rule {
-        SimRule::Group(rule) => Some(rule),
-        _ => None,
-    }));
     let mut world = World::new(seed, rule, is_printed);
     let breach = live(&mut world).err();
     Outcome { hash: world.trace.hash(), lines: world.trace.lines(), faults: world.faults, breach }

@@ -10,7 +10,7 @@ use weir::coordinator::group::assign::AssignmentInput;
 use weir::coordinator::group::commands::TopicsChanged;
 use weir::coordinator::group::{GroupCommand, GroupSignal, Topics};
 use weir::env::sim_disk::SimOptions;
-use weir::env::{Clock, SimClock, SimDisk};
+use weir::env::{Clock, Env, Rng, SimClock, SimDisk};
 
 use crate::broker::{self, Board, Broker};
 use crate::call::{Answer, Call, Of};
@@ -149,8 +149,12 @@ impl World {
     /// Starts the broker, if it can be.
     pub(super) fn start_broker(&mut self) -> Stepped {
         self.lives += 1;
-        let seed = self.rng.u64(..);
-        self.broker = Broker::start(&self.disk, &self.clock, &self.topics, self.lives, seed);
+        let env = Env {
+            disk: Arc::new(self.disk.clone()),
+            clock: self.clock.clone(),
+            rng: Arc::new(Rng::seeded(self.rng.u64(..))),
+        };
+        self.broker = Broker::start(env, &self.topics, self.lives, self.rule);
         let (life, is_up) = (self.lives, self.broker.is_some());
         self.note(format_args!("start {life}: {is_up}"));
         if self.broker.is_some() {

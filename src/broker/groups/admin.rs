@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::errors::group_error;
-use super::offsets_topic::{OFFSETS_PARTITIONS, OFFSETS_TOPIC};
+use super::offsets_topic::OFFSETS_TOPIC;
+use crate::base::limits::OFFSETS_PARTITIONS;
 use crate::base::{Error, GroupId};
 use crate::broker::Broker;
 use crate::coordinator::group::commands::{DeleteGroup, DescribeGroup, ListGroups};

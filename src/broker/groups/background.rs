@@ -10,7 +10,8 @@ use futures_util::stream::FuturesUnordered;
 
 use super::errors::group_error;
 use super::hosts::GroupHost;
-use super::offsets_topic::{OFFSETS_PARTITIONS, OFFSETS_TOPIC};
+use super::offsets_topic::OFFSETS_TOPIC;
+use crate::base::limits::OFFSETS_PARTITIONS;
 use crate::base::{Error, GroupId, Offset};
 use crate::broker::Broker;
 use crate::broker::fetch::list_offset;

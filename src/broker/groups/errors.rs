@@ -3,9 +3,10 @@
 use crate::base::ids::InvalidName;
 use crate::base::{Error, ErrorKind, GroupId, Outcome};
 use crate::broker::errors::Place;
-use crate::broker::groups::offsets_topic::{OFFSETS_TOPIC, partition_of};
+use crate::broker::groups::offsets_topic::OFFSETS_TOPIC;
 use crate::broker::lookup::shown;
 use crate::coordinator::group::GroupError;
+use crate::coordinator::group::coordinator_partition;
 use crate::coordinator::group::errors::{
     AdminError, CommitError, DeleteOffsetError, JoinError, MemberError, PositionError,
 };
@@ -14,7 +15,7 @@ use crate::coordinator::runtime::{LoadError, RunError};
 /// A command that was not carried out.
 pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
     // Of a machine, not of a group: its partition is not known here.
-    let place = Place { topic: OFFSETS_TOPIC, partition: partition_of(group), stopping: false };
+    let place = Place { topic: OFFSETS_TOPIC, partition: coordinator_partition(group), stopping: false };
     match error {
         RunError::Refused(refused) => refused_error(group, refused),
         RunError::Append(error) => place.append_error(error),

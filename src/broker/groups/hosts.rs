@@ -7,11 +7,14 @@ use tokio::sync::{Mutex, Notify, OnceCell};
 
 use super::errors::group_error;
 use super::listeners::{Listeners, Listening};
-use super::offsets_topic::{OFFSETS_PARTITIONS, OFFSETS_TOPIC, configs, partition_of};
+use super::offsets_topic::{OFFSETS_TOPIC, configs};
 use super::topics_view::TopicsView;
+use crate::base::limits::OFFSETS_PARTITIONS;
 use crate::base::{Error, GroupId, MemberId};
 use crate::broker::Broker;
-use crate::coordinator::group::{GroupCommand, GroupReply, GroupShard, GroupSignal, Topics};
+use crate::coordinator::group::{
+    GroupCommand, GroupReply, GroupShard, GroupSignal, Topics, coordinator_partition,
+};
 use crate::coordinator::runtime::{Listener, ShardHost};
 
 /// One group machine with its log.
@@ -97,7 +100,7 @@ impl Broker {
         if self.image().topic(OFFSETS_TOPIC).is_none_or(|topic| !topic.is_ready()) {
             self.create_internal_topic(OFFSETS_TOPIC, OFFSETS_PARTITIONS, configs()).await?;
         }
-        self.host_of(partition_of(group)).await
+        self.host_of(coordinator_partition(group)).await
     }
 
     /// The machine of a partition of the offsets topic.
@@ -106,18 +109,21 @@ impl Broker {
         let make = async || {
             let partition = self.partition(OFFSETS_TOPIC, None, number).await?;
             let (clock, budget) = (self.env.clock.clone(), self.budget().clone());
-            #[cfg(feature = "fault")]
-            take_rule_out();
-            Ok(ShardHost::new(partition, clock, groups.board.clone(), budget))
+            Ok(ShardHost::new(partition, clock, groups.board.clone(), budget, empty))
         };
         groups.hosts[number as usize].get_or_try_init(make).await.cloned()
     }
 }
 
-/// Breaks the rule of the group machine that a test names.
-#[cfg(feature = "fault")]
-fn take_rule_out() {
-    use crate::coordinator::group::rules::GroupRule;
-    let is_named = |rule: &GroupRule| crate::env::rule::is_named_out(&format!("{rule:?}"));
-    GroupRule::ALL.into_iter().filter(is_named).for_each(GroupRule::take_out);
+/// A machine without groups; with the feature `fault` it breaks the rule that a test names.
+fn empty() -> GroupShard {
+    #[cfg(feature = "fault")]
+    {
+        use crate::coordinator::group::rules::GroupRule;
+        let is_named = |rule: &GroupRule| crate::env::rule::is_named_out(&format!("{rule:?}"));
+        if let Some(rule) = GroupRule::ALL.into_iter().find(is_named) {
+            return GroupShard::without(rule);
+        }
+    }
+    GroupShard::new()
 }

@@ -22,11 +22,11 @@ pub use hosts::Groups;
 pub use listeners::Listening;
 pub use membership::{HeartbeatRequest, JoinRequest, parse_group, parse_member, subscription};
 pub use offsets::OffsetCommit;
-pub use offsets_topic::partition_of;
 pub use session::Session;
 
 /// Words of the group machine that doors need.
 pub use crate::coordinator::group::commands::Owned;
+pub use crate::coordinator::group::coordinator_partition;
 pub use crate::coordinator::group::position::Committed;
 pub use crate::coordinator::group::start::Start;
 pub use crate::coordinator::group::views::{

@@ -92,7 +92,7 @@ impl World {
 
     /// Fails every write of the log that the group lies in, without a trace, after so many.
     fn fail_writes(&self, after: u32) {
-        let number = super::partition_of(&group());
+        let number = super::coordinator_partition(&group());
         let folder = format!("/data/__consumer_offsets-{number}");
         let is_log = move |path: &Path| {
             path.starts_with(&folder) && path.extension().is_some_and(|ending| ending == "log")

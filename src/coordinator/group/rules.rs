@@ -58,31 +58,11 @@ impl GroupRule {
     ];
 }
 
-/// The rule that no machine of this process keeps that is made without saying so.
-#[cfg(feature = "fault")]
-static OUT: std::sync::OnceLock<GroupRule> = std::sync::OnceLock::new();
-
-#[cfg(feature = "fault")]
-impl GroupRule {
-    /// Takes the rule out for all machines that are made from now on. Only the first call counts.
-    pub fn take_out(self) {
-        let _ = OUT.set(self);
-    }
-}
-
 /// The rules that hold: all, but for the one that a test took out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(not(feature = "fault"), derive(Default))]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Rules {
     #[cfg(any(test, feature = "fault"))]
     out: Option<GroupRule>,
-}
-
-#[cfg(feature = "fault")]
-impl Default for Rules {
-    fn default() -> Self {
-        Self { out: OUT.get().copied() }
-    }
 }
 
 #[cfg(any(test, feature = "fault"))]

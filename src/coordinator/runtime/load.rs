@@ -36,9 +36,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Replays a whole log. May block.
-pub(super) fn replay_all<S: Shard + Default>(partition: &Partition) -> Result<(S, Offset), LoadError> {
-    let mut shard = S::default();
+/// Replays a whole log into a shard that holds nothing, and gives it with the log end. May block.
+pub(super) fn replay_all<S: Shard>(partition: &Partition, mut shard: S) -> Result<(S, Offset), LoadError> {
     let offsets = partition.offsets();
     let (mut from, end) = (offsets.log_start, offsets.log_end);
     while from < end {

@@ -15,8 +15,8 @@ use crate::api::grpc::limits::bounded;
 use crate::api::grpc::status::status;
 use crate::base::{Error, GroupId, MemberEpoch, MemberId, TopicPartition};
 use crate::broker::groups::{
-    GroupState, GroupSummary, HeartbeatRequest, MemberView, OffsetCommit, parse_group, parse_member,
-    partition_of, subscription,
+    GroupState, GroupSummary, HeartbeatRequest, MemberView, OffsetCommit, coordinator_partition, parse_group,
+    parse_member, subscription,
 };
 use crate::proto::grpc as pb;
 use crate::proto::grpc::group_service_server::GroupService;
@@ -233,6 +233,6 @@ fn summary(group: &GroupId, found: GroupState, member_count: usize) -> pb::Group
         group: group.to_string(),
         state: state(found).into(),
         member_count: member_count as i32,
-        coordinator_partition: partition_of(group),
+        coordinator_partition: coordinator_partition(group),
     }
 }
