@@ -100,9 +100,10 @@ async fn fill(folder: &Path, kind: Kind, bytes: u64) {
     writers.shutdown().await;
 }
 
-/// The first record from `offset` on.
+/// The first record from `offset` on, in one batch: a consumer's megabytes ahead of it say nothing of a restart.
 async fn fetch(client: &Client, partition: i32, offset: i64) {
-    let consumer = client.consumer().topic(TOPIC).partitions([partition]).start(Start::Offset(offset));
+    let consumer =
+        client.consumer().topic(TOPIC).partitions([partition]).start(Start::Offset(offset)).max_bytes(1);
     let record = consumer.build().await.unwrap().next().await.unwrap().unwrap();
     assert_eq!(record.offset, offset);
     assert!(
