@@ -1,4 +1,5 @@
-//! Commits, and a broker that is killed or loses its power: every acknowledged commit is there, and no other than was sent.
+//! Commits, and a broker that is killed, loses its power, or has a full disk: every acknowledged commit is there, and no other than was
+//! sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use weir::client::Client;
+use weir::client::{Client, Record};
 use weir::proto::grpc as pb;
 use weir::proto::grpc::group_service_client::GroupServiceClient;
 
@@ -26,6 +27,11 @@ const CUTS_DEFAULT: usize = 2;
 /// How long a broker lives, in ms.
 const LIFE_MS: std::ops::RangeInclusive<u64> = 50..=800;
 const DISK_MEGABYTES: u32 = 512;
+/// One that is soon full.
+const SMALL_DISK_MEGABYTES: u32 = 64;
+const FILLING_BYTES: usize = 256 << 10;
+/// Commits of each partition of each group on the full disk.
+const COMMITS: usize = 50;
 /// A call that has no answer after this long is made again.
 const CALL_WAIT: Duration = Duration::from_secs(10);
 
@@ -203,5 +209,57 @@ async fn acknowledged_commits_survive_power_cuts() {
         "commits: {cuts} power cuts ({idle} lives without an acknowledgement), {before} commits acknowledged, every one is there"
     );
     assert!(idle < cuts, "no broker acknowledged anything: this shows nothing");
+    broker.kill();
+}
+
+/// Fills the disk through the broker, until nothing more is taken.
+async fn fill(client: &Client) {
+    let producer = client.producer().delivery_timeout(Duration::from_millis(300)).build().await.unwrap();
+    loop {
+        let record = Record::to(TOPIC).partition(0).value(vec![7; FILLING_BYTES]);
+        let delivery = producer.send(record).await.unwrap();
+        match delivery.await {
+            Err(error) if error.to_string().contains("[DISK_FULL]") => return,
+            Err(error) => assert!(error.kind.is_retriable(), "{error}"),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Every group commits, some of them for the first time. The broker has no room for records any more, and the first of these commits
+/// makes the offsets log.
+#[tokio::test]
+async fn commits_succeed_on_a_full_disk() {
+    let disk = match Ext4::new(SMALL_DISK_MEGABYTES) {
+        Ok(disk) => disk,
+        Err(reason) => return skip("commits on a full disk", &reason),
+    };
+    let port = free_port();
+    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
+    let mut broker = start();
+    broker.answers(None).await;
+    let client = client_with_topic(&broker.address(), TOPIC, PARTITIONS).await;
+    let sent = Arc::<Mutex<Sent>>::default();
+    fill(&client).await;
+    for kills in 0..2 {
+        let mut calls = GroupServiceClient::connect(format!("http://{}", broker.address())).await.unwrap();
+        for _ in 0..COMMITS {
+            for group in 0..GROUPS {
+                assert!(
+                    commit_once(&mut calls, group, &sent).await,
+                    "a commit on the full disk has no answer"
+                );
+            }
+        }
+        let expected = (COMMITS * GROUPS * PARTITIONS as usize * (kills + 1)) as u64;
+        assert_eq!(sent.lock().acknowledged, expected, "a commit was refused on the full disk");
+        fill(&client).await;
+        broker.kill();
+        broker = start();
+        broker.answers(Some(TOPIC)).await;
+        check(&broker.address(), &sent).await;
+    }
+    let acknowledged = sent.lock().acknowledged;
+    println!("commits: {acknowledged} on a full disk, all acknowledged; there after 2 kills on it");
     broker.kill();
 }
