@@ -65,6 +65,8 @@ export WEIR_EVERY_CALL=1
 export WEIR_FAULTS="${WEIR_FAULTS:-8}" WEIR_FAULT_CALLS=fdatasync
 # The second slow disk has slow writes.
 export WEIR_SLOW="${WEIR_SLOW:-2}"
+# Two owners at once are a matter of moments.
+export WEIR_ROUNDS="${WEIR_ROUNDS:-4}"
 # Of the simulation.
 export WEIR_SEEDS="${WEIR_SEEDS:-600}"
 # WHY: the tests would take a release build that is newer, which has every rule.

@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use weir::client::{Client, Record};
 use weir::env::{Clock, RealClock};
 
-use crate::run::{PARTITIONS, TOPIC};
+use super::run::{PARTITIONS, TOPIC};
 
 const PER_SECOND: u32 = 4_000;
 

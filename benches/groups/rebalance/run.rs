@@ -7,10 +7,10 @@ use tokio::runtime::Builder;
 use weir::client::Client;
 use weir::env::{Clock, RealClock};
 
+use super::figures::Figures;
+use super::load::Load;
+use super::members::{Member, Seen};
 use crate::broker::Broker;
-use crate::figures::Figures;
-use crate::load::Load;
-use crate::members::{Member, Seen};
 
 pub(crate) const TOPIC: &str = "activity";
 pub(crate) const GROUP: &str = "readers";

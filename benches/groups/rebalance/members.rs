@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use weir::client::{Client, ConsumerRecord, GroupEvent, OwnedPartition, Start};
 use weir::env::{Clock, RealClock};
 
-use crate::run::{GROUP, TOPIC};
+use super::run::{GROUP, TOPIC};
 
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 

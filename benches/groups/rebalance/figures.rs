@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::members::Seen;
+use super::members::Seen;
 
 /// The figures of one run.
 pub(crate) struct Figures {

@@ -36,6 +36,10 @@ impl Broker {
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Broker {

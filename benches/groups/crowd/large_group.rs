@@ -1,0 +1,99 @@
+//! One large group with as many partitions as members: how long its rebalances take, and what writers of another topic feel.
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+use tonic::transport::Channel;
+use weir::client::Client;
+
+use super::member::{Member, connect};
+use super::probe::Probe;
+use super::process::cpu;
+use crate::Scale;
+use crate::broker::Broker;
+
+const TOPIC: &str = "wide";
+const GROUP: &str = "crowd";
+/// Joins and leaves of one more member of which the median counts.
+const GUESTS: usize = 5;
+const WAIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Prints one row for each number of members.
+pub(crate) fn measure(scale: Scale) {
+    let (counts, quiet) = match scale {
+        Scale::Full => (&[10, 100, 300, 1_000][..], Duration::from_secs(5)),
+        Scale::Small => (&[5][..], Duration::from_millis(100)),
+    };
+    println!(
+        "\n| members and partitions | all at once: settled after, ms | CPU, ms | one leaves: settled after, ms | it comes back: settled \
+         after, ms | p99 of another topic's writers: at rest, ms | during all of this, ms |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|");
+    for count in counts {
+        let broker = Broker::start();
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(row(&broker, *count, quiet));
+    }
+}
+
+async fn row(broker: &Broker, count: usize, quiet: Duration) {
+    let client = Client::connect(broker.address()).await.expect("the broker is there");
+    client.admin().create_topic(TOPIC).partitions(count as i32).await.expect("a new topic");
+    let channels = connect(broker.address(), count).await;
+    let probe = Probe::start(broker.address()).await;
+    sleep(quiet).await;
+    let at_rest = probe.p99().await;
+    let probe = Probe::start(broker.address()).await;
+    let (used, began) = (cpu(broker.pid()), Instant::now());
+    let join = |number: usize| join(&channels[number % channels.len()]);
+    let mut members: Vec<Member> = (0..count).map(join).collect();
+    let first = settled(&members, count, began).await;
+    let of_the_first = cpu(broker.pid()) - used;
+    let (mut leaves, mut joins) = (Vec::new(), Vec::new());
+    for guest in 0..GUESTS {
+        let began = Instant::now();
+        drop(members.swap_remove(0));
+        leaves.push(settled(&members, count, began).await);
+        let began = Instant::now();
+        members.push(join(guest));
+        joins.push(settled(&members, count, began).await);
+    }
+    let during = probe.p99().await;
+    println!(
+        "| {count} | {} | {} | {} | {} | {} | {} |",
+        ms(first),
+        ms(of_the_first),
+        ms(median(leaves)),
+        ms(median(joins)),
+        ms(at_rest),
+        ms(during)
+    );
+}
+
+fn join(channel: &Channel) -> Member {
+    Member::join(channel, GROUP.to_owned(), TOPIC)
+}
+
+/// Waits until every partition is held and none of the members holds more than one beyond its share.
+async fn settled(members: &[Member], partitions: usize, began: Instant) -> Duration {
+    let most = partitions.div_ceil(members.len());
+    loop {
+        let held = || members.iter().map(Member::held);
+        if held().sum::<usize>() == partitions && held().all(|held| held >= 1 && held <= most) {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < WAIT, "the group is not settled after {WAIT:?}");
+        sleep(PAUSE).await;
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1e3)
+}
