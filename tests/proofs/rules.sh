@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 # Rule, scenario, and what the scenario must say without the rule.
 readonly RULES='
 SyncLog fire::power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack Lost:
-RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:
+RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:\|UsedAgain:
 CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
 GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:\|PastFailedSync:\|Gap:
 SyncEachFile fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:\|Gap:

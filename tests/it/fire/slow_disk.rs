@@ -76,7 +76,8 @@ impl Slow {
         client.admin().create_topic(FLOOD).partitions(1).await.unwrap();
         let small = Small::start(&address).await;
         let kind = Kind::all("ack");
-        let load = Load::start(&address, &kind).await;
+        // WHY so patient: where each call is slow, an answer waits for dozens of them.
+        let load = Load::start_with_patience(&address, &kind, PROGRESS_WAIT).await;
         load.flows().await;
         Self { broker, load, small, flooded: Refusals::of(FLOOD) }
     }
