@@ -4,6 +4,7 @@ mod by_key;
 mod consumer;
 mod faults;
 mod member;
+mod unread;
 
 use futures_util::future::join;
 use weir::client::Record;

@@ -24,6 +24,7 @@ mod reference;
 mod round_trip;
 mod segments;
 mod served;
+mod slow_disk;
 mod stop;
 mod surroundings;
 mod topic_keys;

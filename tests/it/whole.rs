@@ -12,7 +12,7 @@ use weir::api::{Serving, serve};
 use weir::broker::Broker;
 use weir::client::{ConsumerRecord, Event, Start};
 use weir::config::{BrokerSettings, Machine};
-use weir::env::{Env, RealClock, RealDisk, Rng};
+use weir::env::{Disk, Env, RealClock, RealDisk, Rng};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -33,11 +33,12 @@ impl Whole {
 
     /// The same at an address, such as that of a broker that was stopped.
     pub(crate) async fn start_at(folder: &Path, address: &str) -> Self {
-        let env = Env {
-            disk: Arc::new(RealDisk::new()),
-            clock: Arc::new(RealClock::new()),
-            rng: Arc::new(Rng::seeded(7)),
-        };
+        Self::start_on(Arc::new(RealDisk::new()), folder, address).await
+    }
+
+    /// The same on another disk.
+    pub(crate) async fn start_on(disk: Arc<dyn Disk>, folder: &Path, address: &str) -> Self {
+        let env = Env { disk, clock: Arc::new(RealClock::new()), rng: Arc::new(Rng::seeded(7)) };
         let machine = Machine { memory_bytes: 1 << 30, cores: 1, descriptors_max: 1024 };
         let mut settings = BrokerSettings::defaults(&machine);
         settings.data_dir = folder.to_owned();

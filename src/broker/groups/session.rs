@@ -153,16 +153,18 @@ impl Session {
         (&self.group, &self.member_id, self.epoch)
     }
 
-    /// The next thing that the member is to be told, waiting for it as long as it takes. Cancel safe.
+    /// The next thing that the member is to be told, waiting for it as long as it takes; while it can't be told (`may_tell` is false),
+    /// never. Its work goes on all the same. Must be polled as long as the stream is open: a piece of work that is begun and left
+    /// would hold up all groups beside this one. Cancel safe.
     ///
     /// Errors: MEMBER_FENCED when another took its place, UNKNOWN_MEMBER when it is no member any more, SHUTTING_DOWN; the session is over.
-    pub async fn next(&mut self) -> Result<SessionEvent, Error> {
+    pub async fn next(&mut self, may_tell: bool) -> Result<SessionEvent, Error> {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if may_tell && let Some(event) = self.events.pop_front() {
                 return Ok(event);
             }
             self.begin_work();
-            let may_read = self.options.credit_bytes.is_none_or(|credit| credit > 0);
+            let may_read = may_tell && self.options.credit_bytes.is_none_or(|credit| credit > 0);
             tokio::select! {
                 biased;
                 done = working(&mut self.working) => self.take_done(done).await?,

@@ -6,13 +6,17 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
+use tonic::transport::Endpoint;
 use weir::proto::grpc as pb;
 use weir::proto::grpc::consume_request::Frame;
 use weir::proto::grpc::consume_response::Frame as Told;
 use weir::proto::grpc::consumer_service_client::ConsumerServiceClient;
 
 /// Longest wait for anything: a hang is a failure, and no test is about time.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a narrow connection takes before somebody reads.
+const NARROW_BYTES: u32 = 64 << 10;
 
 /// One open stream.
 pub(super) struct Member {
@@ -37,7 +41,17 @@ pub(super) fn join(group: &str, topic: &str) -> pb::ConsumeJoin {
 
 impl Member {
     pub(super) async fn join(url: &str, join: pb::ConsumeJoin) -> Result<Self, tonic::Status> {
-        let mut client = ConsumerServiceClient::connect(url.to_owned()).await.unwrap();
+        Self::join_through(Endpoint::from_shared(url.to_owned()).unwrap(), join).await
+    }
+
+    /// Joins over a connection that takes little: a few records fill it.
+    pub(super) async fn join_narrow(url: &str, join: pb::ConsumeJoin) -> Result<Self, tonic::Status> {
+        let wide = Endpoint::from_shared(url.to_owned()).unwrap();
+        Self::join_through(wide.initial_stream_window_size(NARROW_BYTES), join).await
+    }
+
+    async fn join_through(door: Endpoint, join: pb::ConsumeJoin) -> Result<Self, tonic::Status> {
+        let mut client = ConsumerServiceClient::new(door.connect().await.unwrap());
         let (said, saying) = unbounded_channel();
         said.send(pb::ConsumeRequest { frame: Some(Frame::Join(join)) }).unwrap();
         let told = client.consume(UnboundedReceiverStream::new(saying)).await?.into_inner();

@@ -134,9 +134,10 @@ impl Member {
                     Ok(free) => slot = Some(free),
                     Err(SendError(())) => return Ok(End::Lost),
                 },
-                event = session.next(), if slot.is_some() => {
+                // Also while nothing can be told: the shard waits for nobody who does not read.
+                event = session.next(slot.is_some()) => {
                     let told = self.told(event?);
-                    send(slot.take().expect("there is one"), told);
+                    send(slot.take().expect("nothing is told without one"), told);
                 }
             }
         }
