@@ -13,4 +13,4 @@ pub mod tail;
 
 pub use list_offsets::list_offset;
 pub use long_poll::fetch;
-pub use tail::{Tail, TailAnswer};
+pub use tail::{Opened, Tail, TailAnswer};

@@ -34,6 +34,16 @@ pub struct Tail {
     is_over: bool,
 }
 
+/// A partition that a [`Tail`] can follow, or why it can't.
+pub struct Opened(Result<Reader, FetchedPartition>);
+
+impl Opened {
+    /// Finds the partition of a cursor.
+    pub async fn find(broker: &Broker, cursor: Cursor) -> Self {
+        Self(Reader::open(broker, cursor).await)
+    }
+}
+
 struct TailPlace {
     reader: Reader,
     /// Whether the reader was told at least once where it is.
@@ -65,20 +75,20 @@ impl Tail {
         let mut tail =
             Self { broker, places, refused, limit, stopping, turn: 0, must_pause: false, is_over: false };
         for cursor in cursors {
-            tail.add(cursor).await;
+            let opened = match cursor {
+                Ok(cursor) => Opened::find(&tail.broker, cursor).await,
+                Err(RefusedItem { topic, partition, error }) => {
+                    Opened(Err(FetchedPartition { topic, partition, result: Err(error) }))
+                }
+            };
+            tail.follow(opened);
         }
         tail
     }
 
     /// Follows one more partition; one that can't be read gives an error in its place.
-    pub async fn add(&mut self, cursor: Result<Cursor, RefusedItem>) {
-        let opened = match cursor {
-            Ok(cursor) => Reader::open(&self.broker, cursor).await,
-            Err(RefusedItem { topic, partition, error }) => {
-                Err(FetchedPartition { topic, partition, result: Err(error) })
-            }
-        };
-        match opened {
+    pub fn follow(&mut self, opened: Opened) {
+        match opened.0 {
             Ok(reader) => self.places.push(TailPlace { reader, is_told: false }),
             Err(partition) => self.refused.push_back(partition),
         }

@@ -2,83 +2,49 @@
 //!
 //! The view of the member ([`MemberView`]) says what it is to own; the session tells it the difference to what it was told before, and
 //! reads what it owns. Reading goes on whatever happens to other partitions: what takes time (a heartbeat, a commit, looking up where a
-//! partition begins) is work beside it, one piece after the other in the order in which it came up.
+//! partition begins, opening it) is work beside it, one piece after the other in the order in which it came up. All else is done at once,
+//! so that nothing is left half done when whoever waits here turns to a message of the client.
+//!
+//! Reading order: [`held`] (what the member holds), [`commits`], [`work`], then this file.
 
-use std::collections::{BTreeMap, VecDeque};
+mod commits;
+pub mod held;
+mod work;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-
+use self::commits::Commits;
+use self::held::{Begun, Change, Holdings, Place};
+use self::work::{Done, Work, Worker, Working};
 use super::errors::position_error;
 pub use super::frames::{
     AssignedPartition, CommitFrame, CommitResult, OutOfRange, RevokedPartition, SessionEvent, SessionOptions,
 };
 use super::listeners::Listening;
-use super::membership::{HeartbeatRequest, JoinRequest, parse_group};
-use super::offsets::OffsetCommit;
-use crate::base::offset::NO_EPOCH;
-use crate::base::{Error, ErrorKind, GroupId, LeaderEpoch, MemberEpoch, MemberId, Offset, TopicPartition};
+use super::membership::{JoinRequest, parse_group};
+use crate::base::{
+    Error, ErrorKind, GroupId, LeaderEpoch, MemberEpoch, MemberId, Offset, TopicId, TopicPartition,
+};
 use crate::broker::Broker;
-use crate::broker::fetch::{Tail, TailAnswer};
-use crate::broker::request::{Cursor, FetchedPartition, TailRequest};
+use crate::broker::fetch::{Opened, Tail, TailAnswer};
+use crate::broker::request::{FetchedPartition, TailRequest};
 use crate::coordinator::group::commands::Owned;
 use crate::coordinator::group::errors::PositionError;
-use crate::coordinator::group::position::Committed;
 use crate::coordinator::group::views::MemberView;
-
-/// What a member holds.
-#[derive(Debug)]
-struct Held {
-    topic: Arc<str>,
-    ownership_epoch: MemberEpoch,
-    /// Where it reads on when it resumes.
-    paused_at: Option<Offset>,
-    /// Of the newest seek.
-    seek_sequence: i64,
-}
-
-impl Held {
-    fn new(topic: Arc<str>, ownership_epoch: MemberEpoch) -> Self {
-        Self { topic, ownership_epoch, paused_at: None, seek_sequence: 0 }
-    }
-}
-
-/// What takes time.
-enum Work {
-    /// Asks for the member's view, and says what it owns where that changed.
-    Heartbeat { says_owned: bool },
-    /// Gives up what it was told to: after the commits that came before.
-    GiveUp(Vec<TopicPartition>),
-    /// Keeps offsets.
-    Commit(CommitFrame),
-    /// Looks up where the group stands in partitions that came.
-    Begin(Vec<TopicPartition>),
-}
-
-/// What it came to.
-enum Done {
-    View(Result<MemberView, Error>),
-    Committed(Result<Vec<CommitResult>, Error>),
-    Begun(Vec<TopicPartition>, Result<Vec<Committed>, Error>),
-}
 
 /// One open stream of a member.
 pub struct Session {
-    broker: Arc<Broker>,
-    group: GroupId,
-    member_id: MemberId,
+    worker: Worker,
     epoch: MemberEpoch,
     rebalance_timeout_ms: i32,
     options: SessionOptions,
     listening: Listening,
     tail: Tail,
-    held: BTreeMap<TopicPartition, Held>,
-    /// Told to be given up, and not given up yet.
-    revoking: BTreeMap<TopicPartition, Held>,
+    holdings: Holdings,
     events: VecDeque<SessionEvent>,
     waiting: VecDeque<Work>,
-    working: Option<BoxFuture<'static, Done>>,
+    working: Option<Working>,
 }
 
 impl Session {
@@ -97,60 +63,28 @@ impl Session {
         let tail = TailRequest { cursors: Vec::new(), form: options.form, max_bytes: options.max_bytes };
         let tail = Tail::open(broker, tail, broker.stopping()).await;
         let mut session = Self {
-            broker: broker.clone(),
-            group,
-            member_id: view.member_id.clone(),
+            worker: Worker { broker: broker.clone(), group, member_id: view.member_id.clone() },
             epoch: view.member_epoch,
             rebalance_timeout_ms: view.rebalance_timeout_ms,
             options,
             listening,
             tail,
-            held: BTreeMap::new(),
-            revoking: BTreeMap::new(),
+            holdings: Holdings::default(),
             events: VecDeque::new(),
             waiting: VecDeque::new(),
             working: None,
         };
         session.answer_claims(&claimed, &view);
-        session.take_view(view);
+        session.take_view(&view);
         // WHY: what changed between the join and the listening was told to nobody. WHY first: a member that was replaced meanwhile must
         // not begin to read (found by the simulator).
-        session.waiting.push_front(Work::Heartbeat { says_owned: false });
+        session.waiting.push_front(Work::Heartbeat);
         Ok(session)
-    }
-
-    /// Tells a member that comes back what of that which it still holds is no longer its own, or is to be given up.
-    fn answer_claims(&mut self, claimed: &[Owned], view: &MemberView) {
-        let image = self.broker.image();
-        let (mut revoked, mut lost) = (Vec::new(), Vec::new());
-        for Owned { id, epoch } in
-            claimed.iter().filter(|held| view.assigned.get(&held.id) != Some(&held.epoch))
-        {
-            // Of a topic that is gone nobody needs the name.
-            let topic = image.topic_by_id(id.topic_id).map_or_else(|| "".into(), |topic| topic.name.clone());
-            let told = RevokedPartition { topic: topic.clone(), id: *id };
-            if view.pending_revocation.contains(id) {
-                self.revoking.insert(*id, Held::new(topic, *epoch));
-                revoked.push(told);
-            } else {
-                lost.push(told);
-            }
-        }
-        self.tell_gone(revoked, lost);
-    }
-
-    fn tell_gone(&mut self, revoked: Vec<RevokedPartition>, lost: Vec<RevokedPartition>) {
-        if !revoked.is_empty() {
-            self.events.push_back(SessionEvent::Revoke(revoked, self.rebalance_timeout_ms));
-        }
-        if !lost.is_empty() {
-            self.events.push_back(SessionEvent::Lost(lost));
-        }
     }
 
     /// Who the member is.
     pub fn member(&self) -> (&GroupId, &MemberId, MemberEpoch) {
-        (&self.group, &self.member_id, self.epoch)
+        (&self.worker.group, &self.worker.member_id, self.epoch)
     }
 
     /// The next thing that the member is to be told, waiting for it as long as it takes; while it can't be told (`may_tell` is false),
@@ -167,23 +101,10 @@ impl Session {
             let may_read = may_tell && self.options.credit_bytes.is_none_or(|credit| credit > 0);
             tokio::select! {
                 biased;
-                done = working(&mut self.working) => self.take_done(done).await?,
+                done = working(&mut self.working) => self.take_done(done)?,
                 () = self.listening.changed() => self.take_change()?,
-                answer = self.tail.next(), if may_read => match answer {
-                    Some(answer) => return Ok(self.give(answer?).await),
-                    // Nothing is read; something else has to happen.
-                    None => self.wait_for_work().await?,
-                },
+                answer = read(&mut self.tail), if may_read => return Ok(self.give(answer?)),
             }
-        }
-    }
-
-    /// Waits where no partition can be read.
-    async fn wait_for_work(&mut self) -> Result<(), Error> {
-        tokio::select! {
-            biased;
-            done = working(&mut self.working) => self.take_done(done).await,
-            () = self.listening.changed() => self.take_change(),
         }
     }
 
@@ -194,7 +115,10 @@ impl Session {
 
     /// The member has given up partitions that it was told to give up; others are left as they are.
     pub fn give_up(&mut self, partitions: &[TopicPartition]) {
-        self.waiting.push_back(Work::GiveUp(partitions.to_vec()));
+        let given = self.holdings.answer(partitions);
+        if !given.is_empty() {
+            self.waiting.push_back(Work::GiveUp(given));
+        }
     }
 
     /// So many bytes of records may come beyond those that were allowed before.
@@ -206,40 +130,33 @@ impl Session {
     /// Sends nothing of these partitions until they are resumed; the member keeps them.
     pub fn pause(&mut self, partitions: &[TopicPartition]) {
         for id in partitions {
-            if let (Some(held), Some(offset)) = (self.held.get_mut(id), self.tail.remove(*id)) {
-                held.paused_at = Some(offset);
-            }
+            // WHY no epoch: what was read there was checked.
+            let place = self.tail.remove(*id).map(|offset| Place { offset, leader_epoch: None });
+            self.holdings.pause(*id, place);
         }
     }
 
     /// Goes on with paused partitions where they stood.
-    pub async fn resume(&mut self, partitions: &[TopicPartition]) {
-        for id in partitions {
-            if let Some(offset) = self.held.get_mut(id).and_then(|held| held.paused_at.take()) {
-                self.read_from(*id, offset, None).await;
-            }
-        }
+    pub fn resume(&mut self, partitions: &[TopicPartition]) {
+        partitions.iter().for_each(|id| self.holdings.resume(*id));
+        self.open_later();
     }
 
-    /// Goes on at another place.
+    /// Goes on at another place; a paused partition once it is resumed.
     ///
     /// Errors: PARTITION_NOT_OWNED.
-    pub async fn seek(
+    pub fn seek(
         &mut self,
         id: TopicPartition,
         offset: Offset,
-        epoch: Option<LeaderEpoch>,
+        leader_epoch: Option<LeaderEpoch>,
         sequence: i64,
     ) -> Result<(), Error> {
-        let Some(held) = self.held.get_mut(&id) else {
+        if !self.holdings.seek(id, Place { offset, leader_epoch }, sequence) {
             return Err(position_error(&id.to_string(), id.partition, &PositionError::NotOwner));
-        };
-        self.tail.remove(id);
-        held.seek_sequence = sequence;
-        match &mut held.paused_at {
-            Some(place) => *place = offset,
-            None => self.read_from(id, offset, epoch).await,
         }
+        self.tail.remove(id);
+        self.open_later();
         Ok(())
     }
 
@@ -248,15 +165,17 @@ impl Session {
     /// Errors: those of [`Broker::leave_group`].
     pub async fn leave(mut self, keep: bool) -> Result<(), Error> {
         self.finish_commits().await;
-        self.broker.leave_group(&self.group, self.member_id, keep).await
+        let Worker { broker, group, member_id } = self.worker;
+        broker.leave_group(&group, member_id, keep).await
     }
 
     /// The connection of the member was lost: it keeps what it has for its session timeout.
     pub async fn lose(mut self) {
         self.finish_commits().await;
         if !self.listening.is_fenced() {
+            let Worker { broker, group, member_id } = self.worker;
             // A member that is gone, or a log that is offline, needs no word of this.
-            let _ = self.broker.disconnect_member(&self.group, self.member_id).await;
+            let _ = broker.disconnect_member(&group, member_id).await;
         }
     }
 
@@ -272,146 +191,97 @@ impl Session {
     }
 
     fn begin_work(&mut self) {
-        if self.working.is_some() {
-            return;
+        while self.working.is_none()
+            && let Some(work) = self.waiting.pop_front()
+        {
+            self.working = self.begun(work);
         }
-        let Some(work) = self.waiting.pop_front() else { return };
-        self.working = Some(match work {
-            Work::Heartbeat { says_owned } => self.heartbeat(says_owned),
+    }
+
+    /// The work as it begins; `None` where nothing is to be done any more.
+    fn begun(&mut self, work: Work) -> Option<Working> {
+        let worker = self.worker.clone();
+        Some(match work {
+            Work::Heartbeat => worker.heartbeat(self.epoch, None),
             Work::GiveUp(partitions) => {
-                self.revoking.retain(|id, _| !partitions.contains(id));
-                self.heartbeat(true)
+                self.holdings.give_up(&partitions);
+                worker.heartbeat(self.epoch, Some(self.holdings.owned().collect()))
             }
-            Work::Commit(frame) => self.commit_all(frame),
-            Work::Begin(partitions) => self.begin(partitions),
-        });
+            Work::Commit(frame) => worker.commit(self.epoch, self.commits_from(frame)),
+            Work::Begin(new) => {
+                let topic = |owned: Owned| Some((owned, self.holdings.topic(owned.id)?.clone()));
+                worker.begin(new.into_iter().filter_map(topic).collect())
+            }
+            Work::Open => {
+                let places: Vec<_> = self.holdings.to_open().collect();
+                (!places.is_empty()).then(|| worker.open(places))?
+            }
+        })
     }
 
-    fn heartbeat(&mut self, says_owned: bool) -> BoxFuture<'static, Done> {
-        let owned = || self.held.keys().chain(self.revoking.keys()).copied().collect();
-        let request = HeartbeatRequest {
-            group: self.group.clone(),
-            member_id: self.member_id.clone(),
-            epoch: self.epoch,
-            owned: says_owned.then(owned),
-            subscription: None,
-            connected: true,
-        };
-        let broker = self.broker.clone();
-        async move { Done::View(broker.heartbeat(request).await) }.boxed()
-    }
-
-    fn begin(&self, partitions: Vec<TopicPartition>) -> BoxFuture<'static, Done> {
-        let (broker, group) = (self.broker.clone(), self.group.clone());
-        async move {
-            let asked = Some(partitions.iter().copied().collect());
-            let committed = broker.committed_offsets(&group, asked).await;
-            Done::Begun(partitions, committed)
-        }
-        .boxed()
-    }
-
-    /// One commit of all that were asked for since the one before: the disk is waited for once.
-    fn commit_all(&mut self, first: CommitFrame) -> BoxFuture<'static, Done> {
+    /// All commits that were asked for since the work before: the disk is waited for once.
+    fn commits_from(&mut self, first: CommitFrame) -> Commits {
         let mut frames = vec![first];
-        while let Some(Work::Commit(_)) = self.waiting.front() {
-            let Some(Work::Commit(frame)) = self.waiting.pop_front() else { break };
+        while let Some(Work::Commit(frame)) =
+            self.waiting.pop_front_if(|work| matches!(work, Work::Commit(_)))
+        {
             frames.push(frame);
         }
-        let mut newest = BTreeMap::new();
-        let mut refused = BTreeMap::new();
-        for (commit, epoch) in frames.iter().flat_map(|frame| &frame.offsets) {
-            let place = (commit.topic.clone(), commit.partition);
-            match self.check_owner(commit, *epoch) {
-                Ok(()) => drop(newest.insert(place, commit.clone())),
-                Err(error) => drop(refused.insert((place, *epoch), error)),
-            }
-        }
-        let member = Some((self.member_id.clone(), self.epoch));
-        let (broker, group) = (self.broker.clone(), self.group.clone());
-        async move {
-            let (places, offsets): (Vec<_>, Vec<_>) = newest.into_iter().unzip();
-            let committed = match offsets.is_empty() {
-                true => Ok(Vec::new()),
-                false => broker.commit_offsets(&group, member, offsets).await,
-            };
-            Done::Committed(committed.map(|results| {
-                let results: BTreeMap<_, _> = places.into_iter().zip(results).collect();
-                frames.into_iter().map(|frame| result_of(frame, &results, &refused)).collect()
-            }))
-        }
-        .boxed()
+        Commits::new(frames, &self.holdings)
     }
 
-    /// Whether the partition is still the member's, since the epoch under which it was read. WHY here: the machine knows the member's
-    /// epoch of now; what the member read before it lost the partition and got it again is an old commit all the same.
-    fn check_owner(&self, commit: &OffsetCommit, epoch: Option<MemberEpoch>) -> Result<(), PositionError> {
-        let mine = self
-            .held
-            .iter()
-            .chain(&self.revoking)
-            .find(|(id, held)| *held.topic == *commit.topic && id.partition == commit.partition);
-        match (mine, epoch) {
-            (None, _) => Err(PositionError::NotOwner),
-            (Some((_, held)), Some(given)) if given != held.ownership_epoch => {
-                Err(PositionError::Stale { owned_since: held.ownership_epoch, given })
-            }
-            _ => Ok(()),
-        }
-    }
-
+    /// There is a change in the group.
     fn take_change(&mut self) -> Result<(), Error> {
         if self.listening.is_fenced() {
+            let Worker { group, member_id, .. } = &self.worker;
             let message = format!(
-                "group '{}': another stream or member took the place of '{}'; stop, or join again",
-                self.group, self.member_id
+                "group '{group}': another stream or member took the place of '{member_id}'; stop, or join again"
             );
             return Err(Error::new(ErrorKind::MemberFenced, message));
         }
-        self.waiting.push_back(Work::Heartbeat { says_owned: false });
+        if !self.waiting.iter().any(|work| matches!(work, Work::Heartbeat)) {
+            self.waiting.push_back(Work::Heartbeat);
+        }
         Ok(())
     }
 
-    async fn take_done(&mut self, done: Done) -> Result<(), Error> {
+    fn take_done(&mut self, done: Done) -> Result<(), Error> {
         match done {
-            Done::View(view) => self.take_view(view?),
-            Done::Committed(results) => self.events.extend(results?.into_iter().map(SessionEvent::Committed)),
-            Done::Begun(partitions, committed) => self.begin_reading(partitions, committed?).await,
+            Done::View(view) => self.take_view(&view?),
+            Done::Committed(commits, outcome) => {
+                self.events.extend(commits.settle(outcome)?.into_iter().map(SessionEvent::Committed));
+            }
+            Done::Begun(begun) => self.begin_reading(&begun?),
+            Done::Opened(opened) => self.follow(opened),
         }
         Ok(())
     }
 
-    fn take_view(&mut self, view: MemberView) {
-        self.epoch = view.member_epoch;
-        let stays = |id: &TopicPartition, held: &Held| view.assigned.get(id) == Some(&held.ownership_epoch);
-        let gone: Vec<TopicPartition> =
-            self.held.iter().filter(|(id, held)| !stays(id, held)).map(|(id, _)| *id).collect();
-        let (mut revoked, mut lost) = (Vec::new(), Vec::new());
-        for id in gone {
-            let Some(held) = self.held.remove(&id) else { continue };
-            self.tail.remove(id);
-            let told = RevokedPartition { topic: held.topic.clone(), id };
-            if view.pending_revocation.contains(&id) {
-                revoked.push(told);
-                self.revoking.insert(id, held);
-            } else {
-                lost.push(told);
-            }
-        }
-        self.revoking.retain(|id, _| view.pending_revocation.contains(id));
-        self.tell_gone(revoked, lost);
-        self.hold_new(&view);
+    /// Tells a member that comes back what of that which it still holds is no longer its own, or is to be given up.
+    fn answer_claims(&mut self, claimed: &[Owned], view: &MemberView) {
+        let image = self.worker.broker.image();
+        let name_of = |id: TopicId| image.topic_by_id(id).map(|topic| topic.name.clone());
+        let change = self.holdings.take_claims(claimed, view, name_of);
+        self.take_holdings(change);
     }
 
-    fn hold_new(&mut self, view: &MemberView) {
-        let image = self.broker.image();
-        let mut new = Vec::new();
-        for (id, ownership_epoch) in &view.assigned {
-            let is_known = self.held.contains_key(id) || self.revoking.contains_key(id);
-            // A topic that is being deleted: the group is told soon.
-            let Some(topic) = image.topic_by_id(id.topic_id).filter(|_| !is_known) else { continue };
-            self.held.insert(*id, Held::new(topic.name.clone(), *ownership_epoch));
-            new.push(*id);
+    fn take_view(&mut self, view: &MemberView) {
+        self.epoch = view.member_epoch;
+        let image = self.worker.broker.image();
+        let name_of = |id: TopicId| image.topic_by_id(id).map(|topic| topic.name.clone());
+        let change = self.holdings.take_view(view, name_of);
+        self.take_holdings(change);
+    }
+
+    fn take_holdings(&mut self, Change { revoked, lost, new }: Change) {
+        for gone in revoked.iter().chain(&lost) {
+            self.tail.remove(gone.id);
+        }
+        if !revoked.is_empty() {
+            self.events.push_back(SessionEvent::Revoke(revoked, self.rebalance_timeout_ms));
+        }
+        if !lost.is_empty() {
+            self.events.push_back(SessionEvent::Lost(lost));
         }
         if !new.is_empty() {
             self.waiting.push_back(Work::Begin(new));
@@ -419,98 +289,62 @@ impl Session {
     }
 
     /// Begins to read partitions that came, where the group stands in them.
-    async fn begin_reading(&mut self, partitions: Vec<TopicPartition>, committed: Vec<Committed>) {
-        let mut assigned = Vec::new();
-        for id in partitions {
-            // It may have gone again meanwhile.
-            let Some(held) = self.held.get(&id) else { continue };
-            let place = committed.iter().map(|found| &found.position).find(|place| place.id() == id);
-            let epoch = place.map(|place| place.leader_epoch).filter(|epoch| *epoch != NO_EPOCH);
-            let offset = match place {
-                Some(place) => place.offset,
-                None => log_start(&self.broker, &held.topic, id).await,
-            };
-            assigned.push(AssignedPartition {
-                topic: held.topic.clone(),
-                id,
-                ownership_epoch: held.ownership_epoch,
-                offset,
-                committed: place.map(|place| place.offset),
-            });
-            // The member may have sought already: it knows where it stands.
-            if held.seek_sequence == 0 {
-                self.read_from(id, offset, epoch).await;
-            }
+    fn begin_reading(&mut self, begun: &[Begun]) {
+        let assigned = self.holdings.begin(begun);
+        if !assigned.is_empty() {
+            self.events.push_back(SessionEvent::Assigned(assigned));
+            self.open_later();
         }
-        self.events.push_back(SessionEvent::Assigned(assigned));
     }
 
-    async fn read_from(&mut self, id: TopicPartition, offset: Offset, leader_epoch: Option<LeaderEpoch>) {
-        let Some(held) = self.held.get(&id) else { return };
-        let cursor = Cursor {
-            topic: held.topic.to_string(),
-            topic_id: Some(id.topic_id),
-            partition: id.partition,
-            offset,
-            leader_epoch,
-            max_bytes: None,
-        };
-        self.tail.add(Ok(cursor)).await;
+    fn open_later(&mut self) {
+        if !self.waiting.iter().any(|work| matches!(work, Work::Open)) {
+            self.waiting.push_back(Work::Open);
+        }
+    }
+
+    /// Reads what was opened; not what the member went away from meanwhile.
+    fn follow(&mut self, opened: Vec<(TopicPartition, Place, Opened)>) {
+        for (id, place, opened) in opened {
+            if self.holdings.open(id, place) {
+                self.tail.follow(opened);
+            }
+        }
     }
 
     /// Counts what is given, and goes on elsewhere where that is wanted.
-    async fn give(&mut self, answer: TailAnswer) -> SessionEvent {
+    fn give(&mut self, answer: TailAnswer) -> SessionEvent {
         if let Some(credit) = &mut self.options.credit_bytes {
             *credit -= answer.size_bytes as i64;
         }
-        if let Err(error) = &answer.partition.result
-            && error.kind == ErrorKind::OffsetOutOfRange
-        {
-            let (topic, partition) = (answer.partition.topic.clone(), answer.partition.partition);
-            self.go_on_in_range(&topic, partition, error).await;
+        let FetchedPartition { topic, partition, result } = &answer.partition;
+        let id = match result {
+            Ok(fetched) => Some(TopicPartition { topic_id: fetched.topic_id, partition: *partition }),
+            Err(_) => self.holdings.find(topic, *partition),
+        };
+        if let (Some(id), Err(error)) = (id, result) {
+            self.go_on_in_range(id, error);
         }
-        let seek_sequence = self.seek_sequence(&answer);
+        let seek_sequence = id.map_or(0, |id| self.holdings.seek_sequence(id));
         SessionEvent::Records(Box::new(answer), seek_sequence)
     }
 
-    fn seek_sequence(&self, answer: &TailAnswer) -> i64 {
-        let FetchedPartition { topic, partition, result } = &answer.partition;
-        let held = match result {
-            Ok(fetched) => {
-                let id = TopicPartition { topic_id: fetched.topic_id, partition: *partition };
-                self.held.get(&id)
-            }
-            Err(_) => {
-                let mut held = self.held.iter();
-                held.find(|(id, held)| *held.topic == **topic && id.partition == *partition)
-                    .map(|(_, held)| held)
-            }
-        };
-        held.map_or(0, |held| held.seek_sequence)
-    }
-
-    async fn go_on_in_range(&mut self, topic: &str, partition: i32, error: &Error) {
+    fn go_on_in_range(&mut self, id: TopicPartition, error: &Error) {
         let name = match self.options.out_of_range {
-            OutOfRange::Error => return,
             OutOfRange::Earliest => "start",
             OutOfRange::Latest => "end",
+            OutOfRange::Error => return,
         };
-        let place = self.held.iter().find(|(id, held)| *held.topic == *topic && id.partition == partition);
         let offset = error.metadata.get(name).and_then(|offset| offset.parse().ok());
-        if let (Some((id, _)), Some(offset)) = (place, offset) {
-            self.read_from(*id, offset, None).await;
+        if let (ErrorKind::OffsetOutOfRange, Some(offset)) = (error.kind, offset) {
+            self.holdings.go_on(id, Place { offset, leader_epoch: None });
+            self.open_later();
         }
     }
 }
 
-/// Where a partition begins; one that can't be opened tells so when it is read.
-async fn log_start(broker: &Broker, topic: &str, id: TopicPartition) -> Offset {
-    let partition = broker.partition(topic, Some(id.topic_id), id.partition).await;
-    partition.map_or(0, |partition| partition.offsets().log_start)
-}
-
 /// What the present work comes to; never ends without work. Cancel safe: the work stays where it is.
-async fn working(work: &mut Option<BoxFuture<'static, Done>>) -> Done {
+async fn working(work: &mut Option<Working>) -> Done {
     match work {
         Some(running) => {
             let done = running.await;
@@ -521,22 +355,10 @@ async fn working(work: &mut Option<BoxFuture<'static, Done>>) -> Done {
     }
 }
 
-/// A partition, and the epoch under which it was read, as a commit names it.
-type Refused = BTreeMap<((String, i32), Option<MemberEpoch>), PositionError>;
-
-fn result_of(
-    frame: CommitFrame,
-    committed: &BTreeMap<(String, i32), Result<(), Error>>,
-    refused: &Refused,
-) -> CommitResult {
-    let partitions = frame.offsets.into_iter().map(|(commit, epoch)| {
-        let place = (commit.topic, commit.partition);
-        let result = match (refused.get(&(place.clone(), epoch)), committed.get(&place)) {
-            (Some(error), _) => Err(position_error(&place.0, place.1, error)),
-            (None, Some(Err(error))) => Err(Error::new(error.kind, error.message.clone())),
-            (None, _) => Ok(()),
-        };
-        (place.0, place.1, result)
-    });
-    CommitResult { sequence: frame.sequence, partitions: partitions.collect() }
+/// What the partitions give next; never ends where none is read. Cancel safe.
+async fn read(tail: &mut Tail) -> Result<TailAnswer, Error> {
+    match tail.next().await {
+        Some(answer) => answer,
+        None => std::future::pending().await,
+    }
 }

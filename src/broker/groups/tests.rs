@@ -1,11 +1,13 @@
 //! Group machines on the in-memory disk, with a clock that moves when told.
 #![allow(clippy::unwrap_used)]
 
+mod sessions;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{JoinRequest, OffsetCommit, Start, parse_group};
+use super::{JoinRequest, OffsetCommit, parse_group};
 use crate::base::{Error, ErrorKind, GroupId, MemberId, Outcome};
 use crate::broker::Broker;
 use crate::broker::topics::CreateTopic;
@@ -67,23 +69,13 @@ impl World {
     }
 
     async fn join(&self, client_id: &str) -> Result<MemberId, Told> {
-        let request = JoinRequest {
-            group: "g".to_owned(),
-            member_id: String::new(),
-            instance_id: String::new(),
-            client_id: client_id.to_owned(),
-            client_host: String::new(),
-            topics: vec![TOPIC.to_owned()],
-            pattern: String::new(),
-            assignor: String::new(),
-            session_timeout_ms: SESSION_MS,
-            rebalance_timeout_ms: 0,
-            start: Start::Earliest,
-            owned: Vec::new(),
-            connected: false,
-        };
-        let joined = self.broker.join_group(request).await;
+        let joined = self.broker.join_group(joining(client_id)).await;
         joined.map(|view| view.member_id).map_err(told)
+    }
+
+    async fn restart(&mut self) {
+        assert!(self.broker.stop(Duration::from_secs(30)).await);
+        self.broker = start(&self.disk, &self.clock, 1 << 30).await;
     }
 
     async fn members(&self) -> usize {
@@ -114,6 +106,16 @@ async fn start(disk: &SimDisk, clock: &SimClock, memory_bytes: u64) -> Arc<Broke
     Broker::start(env, settings).await.unwrap()
 }
 
+fn joining(client_id: &str) -> JoinRequest {
+    JoinRequest {
+        group: "g".to_owned(),
+        client_id: client_id.to_owned(),
+        topics: vec![TOPIC.to_owned()],
+        session_timeout_ms: SESSION_MS,
+        ..JoinRequest::default()
+    }
+}
+
 fn group() -> GroupId {
     parse_group("g").unwrap()
 }
@@ -124,8 +126,7 @@ async fn a_commit_that_is_larger_than_a_batch_is_there_after_a_restart() {
     assert_eq!(world.commit(0..2_000, 4_000).await, Ok(2_000));
     let last: Vec<i64> = (1_960..2_000).collect();
     assert_eq!(world.committed().await, last);
-    assert!(world.broker.stop(Duration::from_secs(30)).await);
-    world.broker = start(&world.disk, &world.clock, 1 << 30).await;
+    world.restart().await;
     assert_eq!(world.committed().await, last);
 }
 

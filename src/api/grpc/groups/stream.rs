@@ -126,7 +126,7 @@ impl Member {
                     // A static member comes back under its name.
                     None => return Ok(End::Left { keep: true }),
                     Some(Err(_)) => return Ok(End::Lost),
-                    Some(Ok(request)) => if let Some(end) = self.take(request, session).await? {
+                    Some(Ok(request)) => if let Some(end) = self.take(request, session)? {
                         return Ok(end);
                     },
                 },
@@ -143,7 +143,7 @@ impl Member {
         }
     }
 
-    async fn take(&self, request: pb::ConsumeRequest, session: &mut Session) -> Result<Option<End>, Error> {
+    fn take(&self, request: pb::ConsumeRequest, session: &mut Session) -> Result<Option<End>, Error> {
         match request.frame {
             Some(Frame::Commit(commit)) => {
                 let offsets = commit.offsets.into_iter().map(offset_commit).collect::<Result<_, _>>()?;
@@ -152,11 +152,11 @@ impl Member {
             Some(Frame::Credit(more)) => session.add_credit(credit(more.bytes)?),
             Some(Frame::Revoked(given)) => session.give_up(&partition_ids(&given.partitions)?),
             Some(Frame::Pause(pause)) => session.pause(&partition_ids(&pause.partitions)?),
-            Some(Frame::Resume(resume)) => session.resume(&partition_ids(&resume.partitions)?).await,
+            Some(Frame::Resume(resume)) => session.resume(&partition_ids(&resume.partitions)?),
             Some(Frame::Seek(seek)) => {
                 let place = seek.partition.ok_or_else(|| invalid("partition", "is not set: name one"))?;
                 let sought =
-                    session.seek(partition_id(&place)?, seek.offset, seek.leader_epoch, seek.sequence).await;
+                    session.seek(partition_id(&place)?, seek.offset, seek.leader_epoch, seek.sequence);
                 // A partition that was taken away meanwhile is no mistake: the client is told of that too.
                 note_items(&self.broker, &self.id, sought.as_ref().err());
             }

@@ -1,0 +1,54 @@
+//! Commits that are carried out at once: each offset is checked by itself, and each frame is answered by itself.
+
+use super::held::Holdings;
+use crate::base::Error;
+use crate::broker::groups::errors::position_error;
+use crate::broker::groups::frames::{CommitFrame, CommitResult};
+use crate::broker::groups::offsets::OffsetCommit;
+
+/// Some commits of a member, in the order in which they came.
+pub(super) struct Commits {
+    results: Vec<CommitResult>,
+    /// What may be kept: one for each result that is `Ok` so far, in their order.
+    offsets: Vec<OffsetCommit>,
+}
+
+impl Commits {
+    /// Checks what the member may commit.
+    pub(super) fn new(frames: Vec<CommitFrame>, holdings: &Holdings) -> Self {
+        let mut offsets = Vec::new();
+        let mut check = |(commit, epoch): (OffsetCommit, _)| {
+            let (topic, partition) = (commit.topic.clone(), commit.partition);
+            let checked = holdings.check_owner(&topic, partition, epoch);
+            let result = checked.map_err(|error| position_error(&topic, partition, &error));
+            offsets.extend(result.is_ok().then_some(commit));
+            (topic, partition, result)
+        };
+        let results = frames.into_iter().map(|frame| CommitResult {
+            sequence: frame.sequence,
+            partitions: frame.offsets.into_iter().map(&mut check).collect(),
+        });
+        Self { results: results.collect(), offsets }
+    }
+
+    /// What is to be kept, in its order.
+    pub(super) fn take_offsets(&mut self) -> Vec<OffsetCommit> {
+        std::mem::take(&mut self.offsets)
+    }
+
+    /// What became of each frame, once what was to be kept came to this. Where all failed, each is told so: it may be sent again.
+    ///
+    /// Errors: the committer is no member any more.
+    pub(super) fn settle(
+        mut self,
+        outcome: Result<Vec<Result<(), Error>>, Error>,
+    ) -> Result<Vec<CommitResult>, Error> {
+        let asked = self.results.iter_mut().flat_map(|frame| &mut frame.partitions);
+        let kept = asked.filter(|(_, _, result)| result.is_ok());
+        match outcome {
+            Ok(outcome) => kept.zip(outcome).for_each(|((_, _, result), outcome)| *result = outcome),
+            Err(error) => return Err(error),
+        }
+        Ok(self.results)
+    }
+}

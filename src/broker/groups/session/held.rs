@@ -1,0 +1,262 @@
+//! What a member holds, and where it reads there: what a view changes of it, and what the member's own words do.
+//!
+//! Decides only: whoever holds this reads, asks and tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::{LeaderEpoch, MemberEpoch, Offset, TopicId, TopicPartition};
+use crate::broker::groups::frames::{AssignedPartition, RevokedPartition};
+use crate::coordinator::group::commands::Owned;
+use crate::coordinator::group::errors::PositionError;
+use crate::coordinator::group::views::MemberView;
+
+/// A place in a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Next record to read.
+    pub offset: Offset,
+    /// Leader epoch of the record before it, where that is known.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+/// How the reading of a partition stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reading {
+    /// Where the group stands is being looked up.
+    Asked,
+    /// To be opened there, or paused there.
+    At(Place),
+    /// Read; or it gave an error, and waits for the member to seek.
+    Open,
+}
+
+#[derive(Debug)]
+struct Held {
+    topic: Arc<str>,
+    ownership_epoch: MemberEpoch,
+    reading: Reading,
+    is_paused: bool,
+    /// Of the newest seek.
+    seek_sequence: i64,
+}
+
+impl Held {
+    fn new(topic: Arc<str>, ownership_epoch: MemberEpoch) -> Self {
+        Self { topic, ownership_epoch, reading: Reading::Asked, is_paused: false, seek_sequence: 0 }
+    }
+}
+
+/// Told to be given up.
+#[derive(Debug)]
+struct Leaving {
+    topic: Arc<str>,
+    ownership_epoch: MemberEpoch,
+    /// The member has said that it gives it up.
+    is_answered: bool,
+}
+
+/// What a view takes and brings.
+#[derive(Default, Debug)]
+pub struct Change {
+    /// To be given up.
+    pub revoked: Vec<RevokedPartition>,
+    /// Gone already.
+    pub lost: Vec<RevokedPartition>,
+    /// Owned from here on; where the group stands there has to be looked up.
+    pub new: Vec<Owned>,
+}
+
+/// Where a group stands in a partition that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Begun {
+    /// The partition, and the ownership that it was looked up for.
+    pub owned: Owned,
+    /// Where reading begins.
+    pub place: Place,
+    /// What the group has committed, if anything.
+    pub committed: Option<Offset>,
+}
+
+/// All that a member holds.
+#[derive(Default, Debug)]
+pub struct Holdings {
+    held: BTreeMap<TopicPartition, Held>,
+    /// Told to be given up, and not given up yet.
+    leaving: BTreeMap<TopicPartition, Leaving>,
+}
+
+impl Holdings {
+    /// What a member that comes back still holds and is no longer its own, or is to be given up.
+    pub fn take_claims(
+        &mut self,
+        claimed: &[Owned],
+        view: &MemberView,
+        name_of: impl Fn(TopicId) -> Option<Arc<str>>,
+    ) -> Change {
+        let mut change = Change::default();
+        for Owned { id, epoch } in
+            claimed.iter().filter(|held| view.assigned.get(&held.id) != Some(&held.epoch))
+        {
+            // Of a topic that is gone nobody needs the name.
+            let topic = name_of(id.topic_id).unwrap_or_else(|| "".into());
+            self.end(*id, (topic, *epoch), view, &mut change);
+        }
+        change
+    }
+
+    /// Goes from what the member held to what it is to hold.
+    pub fn take_view(&mut self, view: &MemberView, name_of: impl Fn(TopicId) -> Option<Arc<str>>) -> Change {
+        let mut change = Change::default();
+        let stays = |id: &TopicPartition, held: &Held| view.assigned.get(id) == Some(&held.ownership_epoch);
+        let gone: Vec<_> = self.held.extract_if(.., |id, held| !stays(id, held)).collect();
+        for (id, held) in gone {
+            self.end(id, (held.topic, held.ownership_epoch), view, &mut change);
+        }
+        self.leaving.retain(|id, _| view.pending_revocation.contains(id));
+        for (id, ownership_epoch) in &view.assigned {
+            let is_known = self.held.contains_key(id) || self.leaving.contains_key(id);
+            // A topic that is being deleted: the group is told soon.
+            let Some(topic) = name_of(id.topic_id).filter(|_| !is_known) else { continue };
+            self.held.insert(*id, Held::new(topic, *ownership_epoch));
+            change.new.push(Owned { id: *id, epoch: *ownership_epoch });
+        }
+        change
+    }
+
+    fn end(
+        &mut self,
+        id: TopicPartition,
+        (topic, ownership_epoch): (Arc<str>, MemberEpoch),
+        view: &MemberView,
+        change: &mut Change,
+    ) {
+        let told = RevokedPartition { topic: topic.clone(), id };
+        if view.pending_revocation.contains(&id) {
+            self.leaving.insert(id, Leaving { topic, ownership_epoch, is_answered: false });
+            change.revoked.push(told);
+        } else {
+            change.lost.push(told);
+        }
+    }
+
+    /// All that it owns, also what it is to give up.
+    pub fn owned(&self) -> impl Iterator<Item = TopicPartition> {
+        self.held.keys().chain(self.leaving.keys()).copied()
+    }
+
+    /// The topic of a partition that it holds.
+    pub fn topic(&self, id: TopicPartition) -> Option<&Arc<str>> {
+        self.held.get(&id).map(|held| &held.topic)
+    }
+
+    /// The partition of this name, if it is held.
+    pub fn find(&self, topic: &str, partition: i32) -> Option<TopicPartition> {
+        let mut held = self.held.iter();
+        held.find(|(id, held)| *held.topic == *topic && id.partition == partition).map(|(id, _)| *id)
+    }
+
+    /// The sequence of the newest seek of a partition; 0 before the first.
+    pub fn seek_sequence(&self, id: TopicPartition) -> i64 {
+        self.held.get(&id).map_or(0, |held| held.seek_sequence)
+    }
+
+    /// Of these, what it was told to give up and had not answered yet: it answers once.
+    pub fn answer(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
+        let mut answers = |id: &&TopicPartition| {
+            let leaving = self.leaving.get_mut(id).filter(|leaving| !leaving.is_answered);
+            leaving.map(|leaving| leaving.is_answered = true).is_some()
+        };
+        partitions.iter().filter(|id| answers(id)).copied().collect()
+    }
+
+    /// These are given up.
+    pub fn give_up(&mut self, partitions: &[TopicPartition]) {
+        self.leaving.retain(|id, _| !partitions.contains(id));
+    }
+
+    /// Whether the partition is the member's, since the epoch under which it was read. WHY here: the machine knows the member's
+    /// epoch of now; what the member read before it lost the partition and got it again is an old commit all the same.
+    pub fn check_owner(
+        &self,
+        topic: &str,
+        partition: i32,
+        epoch: Option<MemberEpoch>,
+    ) -> Result<(), PositionError> {
+        let is_it = |id: &TopicPartition, name: &str| name == topic && id.partition == partition;
+        let held = self.held.iter().find(|(id, held)| is_it(id, &held.topic));
+        let leaving = || self.leaving.iter().find(|(id, leaving)| is_it(id, &leaving.topic));
+        let mine = held.map(|(_, held)| held.ownership_epoch);
+        match (mine.or_else(|| leaving().map(|(_, leaving)| leaving.ownership_epoch)), epoch) {
+            (None, _) => Err(PositionError::NotOwner),
+            (Some(owned_since), Some(given)) if given != owned_since => {
+                Err(PositionError::Stale { owned_since, given })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// It is known where the group stands in partitions that came. Gives what the member is told: of those that it still holds.
+    /// One that was sought meanwhile goes on there: the member knows where it stands.
+    pub fn begin(&mut self, begun: &[Begun]) -> Vec<AssignedPartition> {
+        let mut assigned = Vec::new();
+        for Begun { owned: Owned { id, epoch }, place, committed } in begun {
+            let held = self.held.get_mut(id).filter(|held| held.ownership_epoch == *epoch);
+            let Some(held) = held else { continue };
+            if held.reading == Reading::Asked {
+                held.reading = Reading::At(*place);
+            }
+            assigned.push(AssignedPartition {
+                topic: held.topic.clone(),
+                id: *id,
+                ownership_epoch: held.ownership_epoch,
+                offset: place.offset,
+                committed: *committed,
+            });
+        }
+        assigned
+    }
+
+    /// Goes on at another place; whether it is held.
+    pub fn seek(&mut self, id: TopicPartition, place: Place, sequence: i64) -> bool {
+        let Some(held) = self.held.get_mut(&id) else { return false };
+        (held.reading, held.seek_sequence) = (Reading::At(place), sequence);
+        true
+    }
+
+    /// Reading ended here by itself, and goes on there.
+    pub fn go_on(&mut self, id: TopicPartition, place: Place) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.reading = Reading::At(place);
+        }
+    }
+
+    /// Nothing is sent of it until it is resumed; `place` is where it was read, if it was.
+    pub fn pause(&mut self, id: TopicPartition, place: Option<Place>) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        held.is_paused = true;
+        held.reading = place.map_or(held.reading, Reading::At);
+    }
+
+    /// It may be sent again.
+    pub fn resume(&mut self, id: TopicPartition) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.is_paused = false;
+        }
+    }
+
+    /// What is to be opened, and where.
+    pub fn to_open(&self) -> impl Iterator<Item = (TopicPartition, Arc<str>, Place)> {
+        self.held.iter().filter_map(|(id, held)| match held.reading {
+            Reading::At(place) if !held.is_paused => Some((*id, held.topic.clone(), place)),
+            _ => None,
+        })
+    }
+
+    /// It was opened at this place; whether it is to be read there still.
+    pub fn open(&mut self, id: TopicPartition, place: Place) -> bool {
+        let held = self.held.get_mut(&id);
+        let is_due = |held: &&mut Held| !held.is_paused && held.reading == Reading::At(place);
+        held.filter(is_due).map(|held| held.reading = Reading::Open).is_some()
+    }
+}

@@ -1,0 +1,176 @@
+//! Open streams of members, without the connections behind them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+
+use super::{TOPIC, World, joining};
+use crate::base::{Error, ErrorKind, Offset, TopicPartition};
+use crate::broker::Broker;
+use crate::broker::groups::OffsetCommit;
+use crate::broker::groups::session::{CommitFrame, OutOfRange, Session, SessionEvent, SessionOptions};
+use crate::broker::request::{Content, Form};
+use crate::record::{BatchBuilder, Codec, NewRecord, ValidBatch};
+
+/// Longest wait for anything: a hang is a failure, and no test is about time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A member that owns all partitions of the topic.
+struct Reader {
+    session: Session,
+    _targets: Targets,
+}
+
+/// Works out who reads what, as long as a test goes on.
+struct Targets(JoinHandle<()>);
+
+impl Drop for Targets {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn targets(broker: &Arc<Broker>) -> Targets {
+    Targets(tokio::spawn(broker.clone().look_after_groups()))
+}
+
+async fn produce(broker: &Broker, partition: i32, count: usize) {
+    let partition = broker.partition(TOPIC, None, partition).await.unwrap();
+    let mut builder = BatchBuilder::new();
+    for _ in 0..count {
+        builder.append(&NewRecord { timestamp: 1, key: None, value: Some(b"x"), headers: &[] }).unwrap();
+    }
+    let batch = ValidBatch::internal(&mut builder, Codec::None).unwrap();
+    let appended = partition.append(batch, None).await.unwrap();
+    partition.committed(appended.last_offset).await.unwrap();
+}
+
+/// What a member is told of partition 0.
+#[derive(PartialEq, Debug)]
+enum Seen {
+    Records(Offset, i64),
+    Error(ErrorKind),
+    Committed(Vec<Result<(), ErrorKind>>),
+}
+
+impl Reader {
+    async fn open(world: &World) -> Self {
+        let targets = targets(&world.broker);
+        let out_of_range = OutOfRange::Error;
+        let options =
+            SessionOptions { form: Form::Records, max_bytes: 1 << 20, credit_bytes: None, out_of_range };
+        let session = Session::open(&world.broker, joining("reader"), options).await.unwrap();
+        Self { session, _targets: targets }
+    }
+
+    /// The next event, where every wait of the session is broken off as often as there is one.
+    async fn next(&mut self) -> Result<SessionEvent, Error> {
+        let next = async {
+            loop {
+                if let Some(event) = self.session.next(true).now_or_never() {
+                    return event;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("something is told")
+    }
+
+    /// The partitions that it is told to own.
+    async fn assigned(&mut self) -> Vec<TopicPartition> {
+        loop {
+            if let SessionEvent::Assigned(partitions) = self.next().await.unwrap() {
+                return partitions.into_iter().map(|partition| partition.id).collect();
+            }
+        }
+    }
+
+    /// The next thing that is no empty answer of a partition.
+    async fn sees(&mut self) -> Seen {
+        loop {
+            let (answer, sequence) = match self.next().await.unwrap() {
+                SessionEvent::Records(answer, sequence) => (answer, sequence),
+                SessionEvent::Committed(result) => {
+                    let results = result.partitions.into_iter();
+                    return Seen::Committed(
+                        results.map(|(.., result)| result.map_err(|error| error.kind)).collect(),
+                    );
+                }
+                _ => continue,
+            };
+            match answer.partition.result.map(|fetched| fetched.content) {
+                Ok(Content::Records(records)) if records.is_empty() => {}
+                Ok(Content::Records(records)) => return Seen::Records(records[0].offset, sequence),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => return Seen::Error(error.kind),
+            }
+        }
+    }
+
+    /// Commits these offsets of partition 0.
+    fn commit(&mut self, offsets: impl IntoIterator<Item = OffsetCommit>) {
+        let offsets = offsets.into_iter().map(|offset| (offset, None)).collect();
+        self.session.commit(CommitFrame { sequence: 1, offsets });
+    }
+}
+
+/// An offset of partition 0.
+fn place(offset: Offset) -> OffsetCommit {
+    OffsetCommit {
+        topic: TOPIC.to_owned(),
+        topic_id: None,
+        partition: 0,
+        offset,
+        leader_epoch: None,
+        metadata: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_broken_off_at_every_wait_loses_nothing() {
+    let mut world = World::start(1 << 30).await;
+    produce(&world.broker, 0, 3).await;
+    // After a restart partitions are opened at their first use.
+    world.restart().await;
+    let mut reader = Reader::open(&world).await;
+    assert_eq!(reader.assigned().await.len(), super::PARTITIONS as usize);
+    assert_eq!(reader.sees().await, Seen::Records(0, 0));
+}
+
+#[tokio::test]
+async fn what_was_sought_while_paused_is_read_with_its_epoch_and_only_once_it_is_resumed() {
+    let world = World::start(1 << 30).await;
+    produce(&world.broker, 0, 3).await;
+    let mut reader = Reader::open(&world).await;
+    let id = reader.assigned().await[0];
+    assert_eq!(reader.sees().await, Seen::Records(0, 0));
+    reader.session.pause(&[id]);
+    reader.session.seek(id, 1, Some(7), 1).unwrap();
+    reader.commit([place(1)]);
+    assert_eq!(reader.sees().await, Seen::Committed(vec![Ok(())]), "nothing is read");
+    reader.session.resume(&[id]);
+    assert_eq!(reader.sees().await, Seen::Error(ErrorKind::Diverged), "no record has this epoch");
+
+    reader.session.pause(&[id]);
+    reader.session.seek(id, 1, None, 2).unwrap();
+    reader.commit([place(2)]);
+    assert_eq!(reader.sees().await, Seen::Committed(vec![Ok(())]), "also after an error it is paused");
+    reader.session.resume(&[id]);
+    assert_eq!(reader.sees().await, Seen::Records(1, 2));
+}
+
+#[tokio::test]
+async fn a_pause_counts_also_before_a_partition_is_opened() {
+    let world = World::start(1 << 30).await;
+    produce(&world.broker, 0, 3).await;
+    let mut reader = Reader::open(&world).await;
+    let id = reader.assigned().await[0];
+    reader.session.pause(&[id]);
+    reader.commit([place(1)]);
+    assert_eq!(reader.sees().await, Seen::Committed(vec![Ok(())]));
+    reader.session.seek(id, 2, None, 1).unwrap();
+    reader.session.resume(&[id]);
+    assert_eq!(reader.sees().await, Seen::Records(2, 1));
+}
