@@ -101,8 +101,9 @@ impl Session {
             let may_read = may_tell && self.options.credit_bytes.is_none_or(|credit| credit > 0);
             tokio::select! {
                 biased;
-                done = working(&mut self.working) => self.take_done(done)?,
+                // First, or a member that always has work would never hear of it.
                 () = self.listening.changed() => self.take_change()?,
+                done = working(&mut self.working) => self.take_done(done)?,
                 answer = read(&mut self.tail), if may_read => return Ok(self.give(answer?)),
             }
         }

@@ -119,6 +119,11 @@ impl GroupRef<'_> {
         if connected { out.cancel(timer) } else { out.arm(timer, member.session_timeout()) }
     }
 
+    /// Tells the stream behind a member, if there is one, to ask again.
+    pub(super) fn wake(self, member: &MemberId, out: &mut Effects<GroupShard>) {
+        out.signal(GroupSignal::Wake { group: self.id.clone(), member: member.clone() });
+    }
+
     pub(super) fn session_timer(self, member: &MemberId) -> GroupTimer {
         GroupTimer::Session { group: self.id.clone(), member: member.clone() }
     }

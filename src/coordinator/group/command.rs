@@ -86,7 +86,8 @@ pub enum GroupSignal {
         /// The group.
         group: GroupId,
     },
-    /// The member's view will change with its next heartbeat: it has to let go of something, or what it waits for is free.
+    /// The member's next heartbeat counts: it has to let go of something, or what it waits for is free, or nobody knows here that its
+    /// stream stands.
     Wake {
         /// The group.
         group: GroupId,

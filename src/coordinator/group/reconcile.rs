@@ -10,7 +10,6 @@
 use std::collections::BTreeSet;
 
 use super::changes::GroupRef;
-use super::command::GroupSignal;
 use super::records::{Current, GroupRecord};
 use super::rules::GroupRule;
 use super::shard::GroupShard;
@@ -82,7 +81,7 @@ impl GroupRef<'_> {
     ) {
         let next: BTreeSet<_> = freed.filter_map(|id| self.group.targets.get(&id)).collect();
         for member in next.into_iter().filter(|next| *next != from.id && self.holds(GroupRule::WakeNext)) {
-            out.signal(GroupSignal::Wake { group: self.id.clone(), member: member.clone() });
+            self.wake(member, out);
         }
     }
 }

@@ -165,6 +165,8 @@ impl Shard for GroupShard {
             let Some(at) = self.group(id) else { continue };
             for member in at.group.members().filter(|_| at.holds(GroupRule::ArmOnLoad)) {
                 at.hear(member, false, out);
+                // WHY: a stream that stands does not know that the machine was loaded anew, and forgot it.
+                at.wake(member.id, out);
                 if !member.current().revoking.is_empty() {
                     out.arm(at.revocation_timer(member.id), member.rebalance_timeout());
                 }

@@ -26,6 +26,8 @@ impl Disconnect {
     ) -> Result<GroupReply, MemberError> {
         let (at, member) = shard.member(&self.group, &self.member_id)?;
         at.hear(member, false, out);
+        // WHY: the word of a lost stream may come after the member opened another one.
+        at.wake(member.id, out);
         Ok(GroupReply::Done)
     }
 }

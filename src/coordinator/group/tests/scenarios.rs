@@ -83,6 +83,7 @@ fn a_member_that_comes_back_goes_on() {
     let before = stage.look("a");
     let disconnect = Disconnect { group: group(), member_id: member("a") };
     assert_eq!(stage.run(GroupCommand::Disconnect(disconnect)), Ok(GroupReply::Done));
+    assert_eq!(stage.signals, [wake("a")], "another stream of it may stand");
     assert_eq!((stage.written, &stage.timers[..]), (0, &[(session("a"), Some(seconds(10)))][..]));
     let back = Join { member_id: Some(member("a")), ..stage.joining("x") };
     assert_eq!(stage.join(back), before);
@@ -243,7 +244,7 @@ fn a_load_arms_everything_in_full() {
     stage.join(stage.joining("c"));
     let mut out = Effects::new();
     stage.shard.loaded(NOW, &mut out);
-    assert_eq!(out.signals, [ask()]);
+    assert_eq!(out.signals, [wake("a"), wake("b"), wake("c"), ask()], "those who are there say so");
     let full = [
         (session("a"), Some(seconds(10))),
         (revocation("a"), Some(seconds(60))),
