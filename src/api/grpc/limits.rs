@@ -88,6 +88,14 @@ pub fn fit_offsets(offsets: &mut [pb::ListedOffset]) {
     }
 }
 
+/// Makes what a commit came to fit one message: the words of errors go, reasons stay.
+pub fn fit_committed(partitions: &mut [pb::CommittedPartition]) {
+    let bytes: usize = partitions.iter().map(|partition| partition.encoded_len() + ITEM_OVERHEAD_BYTES).sum();
+    if bytes > GRPC_MESSAGE_BYTES_MAX - (1 << 10) {
+        partitions.iter_mut().filter_map(|partition| partition.error.as_mut()).for_each(drop_words);
+    }
+}
+
 /// Tag and length of an item in a list.
 const ITEM_OVERHEAD_BYTES: usize = 5;
 
@@ -112,6 +120,17 @@ mod tests {
         assert!(reply.encoded_len() <= GRPC_MESSAGE_BYTES_MAX);
         assert_eq!(reply.results[0].error.as_ref().map(|error| error.reason), Some(1));
         assert_eq!(reply.results[0].topic.len(), TOPIC_NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_the_largest_commit_came_to_fits_a_message() {
+        let error = pb::ItemError { reason: 1, message: "x".repeat(600), ..pb::ItemError::default() };
+        let partition =
+            pb::CommittedPartition { topic: "orders".to_owned(), partition: 1_000, error: Some(error) };
+        let mut partitions = vec![partition; 100_000];
+        fit_committed(&mut partitions);
+        let reply = pb::ConsumeCommitted { sequence: 1, partitions };
+        assert!(reply.encoded_len() <= GRPC_MESSAGE_BYTES_MAX);
     }
 
     #[test]

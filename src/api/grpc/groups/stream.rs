@@ -18,6 +18,7 @@ use crate::api::door::Door;
 use crate::api::grpc::call::{OpenStream, RequestId, note_items, note_status};
 use crate::api::grpc::caller::Caller;
 use crate::api::grpc::convert::{byte_count, fetched_partition, form, invalid};
+use crate::api::grpc::limits::fit_committed;
 use crate::api::grpc::reply_body::Unsent;
 use crate::api::grpc::status::{completed, status};
 use crate::base::Error;
@@ -193,10 +194,9 @@ impl Member {
                 let partitions = result.partitions.into_iter();
                 let partitions =
                     partitions.map(|(topic, number, result)| committed_partition(topic, number, result));
-                Told::Committed(pb::ConsumeCommitted {
-                    sequence: result.sequence,
-                    partitions: partitions.collect(),
-                })
+                let mut partitions: Vec<_> = partitions.collect();
+                fit_committed(&mut partitions);
+                Told::Committed(pb::ConsumeCommitted { sequence: result.sequence, partitions })
             }
         }
     }

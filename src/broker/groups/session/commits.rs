@@ -1,7 +1,7 @@
 //! Commits that are carried out at once: each offset is checked by itself, and each frame is answered by itself.
 
 use super::held::Holdings;
-use crate::base::Error;
+use crate::base::{Error, ErrorKind};
 use crate::broker::groups::errors::position_error;
 use crate::broker::groups::frames::{CommitFrame, CommitResult};
 use crate::broker::groups::offsets::OffsetCommit;
@@ -36,19 +36,33 @@ impl Commits {
         std::mem::take(&mut self.offsets)
     }
 
-    /// What became of each frame, once what was to be kept came to this. Where all failed, each is told so: it may be sent again.
+    /// What became of each frame, once what was to be kept came to this. Where all of it failed, each offset is told so: it may be
+    /// sent again.
     ///
-    /// Errors: the committer is no member any more.
-    pub(super) fn settle(
-        mut self,
-        outcome: Result<Vec<Result<(), Error>>, Error>,
-    ) -> Result<Vec<CommitResult>, Error> {
+    /// Errors: the committer is no member any more, or the broker stops.
+    pub(super) fn settle(mut self, outcome: Outcome) -> Result<Vec<CommitResult>, Error> {
         let asked = self.results.iter_mut().flat_map(|frame| &mut frame.partitions);
-        let kept = asked.filter(|(_, _, result)| result.is_ok());
+        let kept = asked.map(|(_, _, result)| result).filter(|result| result.is_ok());
         match outcome {
-            Ok(outcome) => kept.zip(outcome).for_each(|((_, _, result), outcome)| *result = outcome),
-            Err(error) => return Err(error),
+            Ok(outcome) => kept.zip(outcome).for_each(|(result, outcome)| *result = outcome),
+            Err(error) if is_the_end(&error) => return Err(error),
+            Err(error) => kept.for_each(|result| *result = Err(again(&error))),
         }
         Ok(self.results)
     }
+}
+
+/// What a commit came to: one result for each offset, or why none was kept.
+pub(super) type Outcome = Result<Vec<Result<(), Error>>, Error>;
+
+/// Whether nothing that the member says counts any more.
+fn is_the_end(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::UnknownMember | ErrorKind::MemberFenced | ErrorKind::ShuttingDown)
+}
+
+/// The same error once more, without what caused it.
+fn again(error: &Error) -> Error {
+    let mut again = Error::new(error.kind, error.message.clone()).outcome(error.outcome);
+    again.metadata = error.metadata.clone();
+    again
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::commits::Commits;
+use super::commits::{Commits, Outcome};
 use super::held::{Begun, Place};
 use crate::base::offset::NO_EPOCH;
 use crate::base::{Error, GroupId, MemberEpoch, MemberId, TopicPartition};
@@ -34,7 +34,7 @@ pub(super) enum Work {
 /// What it came to.
 pub(super) enum Done {
     View(Result<MemberView, Error>),
-    Committed(Commits, Result<Vec<Result<(), Error>>, Error>),
+    Committed(Commits, Outcome),
     Begun(Result<Vec<Begun>, Error>),
     Opened(Vec<(TopicPartition, Place, Opened)>),
 }

@@ -109,6 +109,14 @@ impl Reader {
         }
     }
 
+    /// Works until what it heard of before is done.
+    async fn goes_on(&mut self) {
+        for offset in 0..3 {
+            self.commit([place(offset)]);
+            assert_eq!(self.sees().await, Seen::Committed(vec![Ok(())]));
+        }
+    }
+
     /// Commits these offsets of partition 0.
     fn commit(&mut self, offsets: impl IntoIterator<Item = OffsetCommit>) {
         let offsets = offsets.into_iter().map(|offset| (offset, None)).collect();
@@ -173,4 +181,69 @@ async fn a_pause_counts_also_before_a_partition_is_opened() {
     reader.session.seek(id, 2, None, 1).unwrap();
     reader.session.resume(&[id]);
     assert_eq!(reader.sees().await, Seen::Records(2, 1));
+}
+
+#[tokio::test]
+async fn commits_that_are_carried_out_at_once_are_checked_one_by_one() {
+    let world = World::start(1 << 30).await;
+    let mut reader = Reader::open(&world).await;
+    reader.assigned().await;
+    let other = Some(crate::base::TopicId([7; 16]));
+    reader.commit([place(1)]);
+    reader.commit([OffsetCommit { metadata: "m".repeat(5_000), ..place(4) }, place(2)]);
+    reader.commit([place(3), place(-1)]);
+    reader.commit([OffsetCommit { topic_id: other, ..place(5) }]);
+    let refused = || Err(ErrorKind::InvalidRequest);
+    let expected = [
+        vec![Ok(())],
+        vec![refused(), Ok(())],
+        vec![Ok(()), refused()],
+        vec![Err(ErrorKind::UnknownTopicId)],
+    ];
+    for results in expected {
+        assert_eq!(reader.sees().await, Seen::Committed(results));
+    }
+    assert_eq!(world.committed().await, [3], "the last one that is in order");
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_as_a_whole_is_told_and_the_stream_lives() {
+    let world = World::start(1 << 30).await;
+    let mut reader = Reader::open(&world).await;
+    reader.assigned().await;
+    world.fail_writes(0);
+    reader.commit([place(1), place(-1)]);
+    let full = vec![Err(ErrorKind::DiskFull), Err(ErrorKind::DiskFull)];
+    assert_eq!(reader.sees().await, Seen::Committed(full));
+    world.disk.clear_faults();
+    reader.commit([place(2)]);
+    assert_eq!(reader.sees().await, Seen::Committed(vec![Ok(())]));
+    assert_eq!(world.committed().await, [2]);
+}
+
+#[tokio::test]
+async fn the_late_word_of_a_lost_stream_ends_no_member_that_has_another_one() {
+    let world = World::start(1 << 30).await;
+    let mut reader = Reader::open(&world).await;
+    reader.assigned().await;
+    let (group, member, _) = reader.session.member();
+    world.broker.disconnect_member(group, member.clone()).await.unwrap();
+    reader.goes_on().await;
+    let host = world.broker.group_host(&super::group()).await.unwrap();
+    assert_eq!(host.next_timer(), None, "nobody waits for a member that is there");
+}
+
+#[tokio::test]
+async fn a_machine_that_is_loaded_anew_misses_no_member_that_is_there() {
+    let world = World::start(1 << 30).await;
+    let mut reader = Reader::open(&world).await;
+    reader.assigned().await;
+    world.fail_writes(1);
+    reader.commit((0..2_000).map(|offset| OffsetCommit { metadata: "m".repeat(4_000), ..place(offset) }));
+    let Seen::Committed(results) = reader.sees().await else { panic!("it is answered") };
+    assert!(results.iter().all(|result| *result == Err(ErrorKind::DiskFull)), "it was written in parts");
+    world.disk.clear_faults();
+    reader.goes_on().await;
+    let host = world.broker.group_host(&super::group()).await.unwrap();
+    assert_eq!(host.next_timer(), None, "nobody waits for a member that is there");
 }
