@@ -17,11 +17,13 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{ClusterId, TopicPartition};
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
+use crate::cluster::snapshot::SNAPSHOT_FILE;
 use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, read_full_at};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env};
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
 use crate::log::folder::{self, FolderError, PartitionMeta};
+use crate::log::store::JOURNAL_FILE;
 
 /// Name of the file that says whose the directory is.
 pub const META_FILE: &str = "weir.meta";
@@ -199,10 +201,27 @@ fn holder(disk: &dyn Disk, path: &Path) -> String {
     }
 }
 
+/// Whether a folder holds what only a data directory does, though it may lack the rest.
+pub fn is_one(disk: &dyn Disk, path: &Path) -> DiskResult<bool> {
+    let log = folder::name_of(METADATA_TOPIC, METADATA_ID.partition);
+    let names = [META_FILE, JOURNAL_FILE, SNAPSHOT_FILE, &log];
+    Ok(disk.list(path)?.iter().any(|entry| names.contains(&entry.name.as_str())))
+}
+
 /// Whose the directory is; `None` when it may be made ours. Changes nothing. Errors: it can't be used.
 fn look(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Option<DirectoryMeta>, DataDirError> {
+    match whose(disk, path)? {
+        Some(meta) if meta.node_id != node_id => {
+            Err(DataDirError::OtherNode { path: path.to_owned(), found: meta.node_id, expected: node_id })
+        }
+        found => Ok(found),
+    }
+}
+
+/// The same, whatever node it belongs to.
+pub fn whose(disk: &dyn Disk, path: &Path) -> Result<Option<DirectoryMeta>, DataDirError> {
     match checkpoint::read(disk, &path.join(META_FILE), META_KIND) {
-        Ok(body) => check(disk, path, node_id, &body).map(Some),
+        Ok(body) => check(disk, path, &body).map(Some),
         Err(CheckpointError::Missing) => refuse_foreign(disk, path).map(|()| None),
         Err(CheckpointError::Disk(error)) => Err(error.into()),
         Err(error) => Err(DataDirError::Meta(error)),
@@ -254,18 +273,11 @@ fn ensure_path(disk: &dyn Disk, path: &Path) -> DiskResult<()> {
     disk.sync_dir(parent)
 }
 
-fn check(disk: &dyn Disk, path: &Path, node_id: i32, body: &[u8]) -> Result<DirectoryMeta, DataDirError> {
+fn check(disk: &dyn Disk, path: &Path, body: &[u8]) -> Result<DirectoryMeta, DataDirError> {
     let meta = DirectoryMeta::decode(body).ok_or_else(|| {
         let what = "its body has the wrong length";
         DataDirError::Meta(CheckpointError::Damaged { path: path.join(META_FILE), what })
     })?;
-    if meta.node_id != node_id {
-        return Err(DataDirError::OtherNode {
-            path: path.to_owned(),
-            found: meta.node_id,
-            expected: node_id,
-        });
-    }
     let log = metadata_folder(path);
     let refuse = |what: String| Err(DataDirError::NoMetadataLog { path: log.clone(), what });
     if !folder::is_own(disk, &log)? {

@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod partitions;
 pub mod produce;
 mod producer_ids;
+pub mod rehearsal;
 pub mod request;
 pub mod start;
 pub mod stats;

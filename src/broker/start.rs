@@ -168,7 +168,8 @@ async fn finish_creates(broker: &Arc<Broker>) -> Result<(), StartError> {
 /// Moves folders that nobody knows out of the way, removes unfinished ones, and tells which are missing.
 fn sort_folders(disk: &dyn Disk, data_dir: &Path, image: &Image) -> Result<(), StartError> {
     folder::clear_unfinished(disk, data_dir)?;
-    let mut missing: HashSet<String> = image.topics().flat_map(|topic| ready_names(topic)).collect();
+    let ready = image.topics().flat_map(|topic| ready_partitions(topic));
+    let mut missing: HashSet<String> = ready.map(|(name, _)| name).collect();
     for name in folder::list(disk, data_dir)? {
         if !missing.remove(&name) && !is_known(image, disk, data_dir, &name) {
             match folder::quarantine(disk, data_dir, &name) {
@@ -193,14 +194,15 @@ fn sort_folders(disk: &dyn Disk, data_dir: &Path, image: &Image) -> Result<(), S
     Ok(())
 }
 
-fn ready_names(topic: &Topic) -> impl Iterator<Item = String> + use<> {
+/// The partitions of a topic that have folders, each with the name of its own.
+pub(super) fn ready_partitions(topic: &Topic) -> impl Iterator<Item = (String, TopicPartition)> + use<> {
     let name = topic.name.clone();
-    (0..topic.ready_count).map(move |partition| folder::name_of(&name, partition))
+    topic.ids(0, topic.ready_count).map(move |id| (folder::name_of(&name, id.partition), id))
 }
 
 /// The metadata log, folders of partitions that are not ready yet, and those of deleted topics that could not be moved away: the
 /// next start tries again. Also one that can't be asked now.
-fn is_known(image: &Image, disk: &dyn Disk, data_dir: &Path, name: &str) -> bool {
+pub(super) fn is_known(image: &Image, disk: &dyn Disk, data_dir: &Path, name: &str) -> bool {
     if name == folder::name_of(METADATA_TOPIC, METADATA_ID.partition) {
         return true;
     }

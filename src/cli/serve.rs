@@ -340,8 +340,13 @@ fn cannot_start(error: &StartError) -> Failure {
             Exit::Config
         }
     };
+    Failure::new(exit, format!("can't start: {}", refusal(error)))
+}
+
+/// Why, and what to do.
+fn refusal(error: &StartError) -> String {
     let advice = error.disk_error().map_or(String::new(), |error| format!("; {}", error.advice()));
-    Failure::new(exit, format!("can't start: {error}{advice}"))
+    format!("{error}{advice}")
 }
 
 #[cfg(test)]

@@ -112,15 +112,28 @@ impl fmt::Display for MetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "metadata can't be loaded: ")?;
         match self {
-            Self::Open(error) => write!(f, "log {METADATA_TOPIC}: {error}"),
+            Self::Open(error @ OpenError::Disk(_)) => write!(f, "log {METADATA_TOPIC}: {error}"),
+            Self::Open(error) => write!(
+                f,
+                "log {METADATA_TOPIC}: {error}; restore its folder and {SNAPSHOT_FILE} from one copy, no older than the rest"
+            ),
             Self::Replay { folder, error } => write!(
                 f,
                 "the log in {}: {error}; restore that folder and {SNAPSHOT_FILE} from one copy, no older than \
                  the rest",
                 folder.display()
             ),
+            Self::Snapshot(error @ CheckpointError::Damaged { .. }) => write!(
+                f,
+                "{error}, and the log below it is gone; restore it and the folder of {METADATA_TOPIC} from one copy, no older than \
+                 the rest"
+            ),
             Self::Snapshot(error) => write!(f, "{error}"),
-            Self::SnapshotBody { path, what } => write!(f, "{} makes no sense: {what}", path.display()),
+            Self::SnapshotBody { path, what } => write!(
+                f,
+                "{} makes no sense: {what}; restore it and the folder of {METADATA_TOPIC} from one copy, no older than the rest",
+                path.display()
+            ),
             Self::Gap { from, log_start } => write!(
                 f,
                 "commands {from} to {log_start} are neither in {SNAPSHOT_FILE} nor in log {METADATA_TOPIC}; \

@@ -11,3 +11,4 @@ mod produce;
 pub(crate) mod schemas;
 mod serve;
 mod topic;
+mod verify;

@@ -36,7 +36,7 @@ pub(crate) const EXTRA: &[(&str, &[&str])] = &[
     ("src/cli/signals.rs", &["env"]),
     ("src/cli/stderr.rs", &["env"]),
     ("src/cli/demo.rs", &["env", "broker", "api"]),
-    ("src/cli/log.rs", &["env", "log", "record"]),
+    ("src/cli/log.rs", &["env", "log", "record", "broker"]),
 ];
 
 /// A word of code, alone or before a `_`, and the files or folders that may hold it.

@@ -1,6 +1,7 @@
 //! `weir log`: stored logs, looked at without changing anything: as files, without a broker, or as a broker holds them.
 
 mod args;
+mod data_dir;
 mod inspect;
 mod path;
 mod run;

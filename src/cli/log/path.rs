@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::Offset;
+use crate::broker::data_dir::{self, META_FILE};
 use crate::cli::exit::Failure;
 use crate::env::disk::EntryKind;
 use crate::env::{Disk, DiskError};
@@ -11,9 +12,6 @@ use crate::log::flush::journal::Points;
 use crate::log::folder;
 use crate::log::store::JOURNAL_FILE;
 use crate::log::verify::segment::base_offset_of;
-
-/// File that makes a folder a data directory.
-const DATA_DIR_FILE: &str = "weir.meta";
 
 /// Something that holds records.
 pub(super) enum Place {
@@ -53,7 +51,7 @@ impl Place {
                 "'{shown}' is neither a file nor a folder; name a data directory, a partition's folder or a .log file"
             )));
         }
-        if disk.stat(&path.join(DATA_DIR_FILE)).map_err(failed)?.is_some() {
+        if data_dir::is_one(&**disk, path).map_err(failed)? {
             let names = folder::list(&**disk, path).map_err(failed)?;
             return Ok(Self::DataDir(path.to_owned(), names.iter().map(|name| path.join(name)).collect()));
         }
@@ -63,7 +61,7 @@ impl Place {
             return Ok(Self::Partition(path.to_owned()));
         }
         Err(Failure::failed(format!(
-            "'{shown}' is neither a data directory (it has no {DATA_DIR_FILE}) nor a partition's folder (it has no .log file)"
+            "'{shown}' is neither a data directory (it has no {META_FILE}) nor a partition's folder (it has no .log file)"
         )))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::args::VerifyArgs;
+use super::data_dir;
 use super::path::{Place, failed, points_for};
 use crate::base::size::print_bytes;
 use crate::cli::context::Context;
@@ -61,10 +62,11 @@ fn verify_path(
             tally.add_segment(&verify_segment(disk, &files, step).map_err(failed)?);
         }
         Place::Partition(folder) => tally.add_partition(verify_folder(disk, &folder, step)?),
-        Place::DataDir(_, folders) => {
+        Place::DataDir(path, folders) => {
             for folder in folders {
                 tally.add_partition(verify_folder(disk, &folder, step)?);
             }
+            tally.findings.extend(data_dir::findings(&**disk, &path)?);
         }
     }
     Ok(())

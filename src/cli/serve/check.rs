@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::broker::data_dir::{DataDirError, Found, inspect};
+use super::refusal;
+use crate::broker::StartError;
+use crate::broker::data_dir::{DataDirError, Found, inspect, whose};
+use crate::broker::rehearsal::{self, Misfit};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::Global;
-use crate::cli::output::{Cell, Column, Table, count, print, print_document, print_error};
+use crate::cli::output::{Cell, Column, Table, count, print, print_document, print_error, print_warning};
 use crate::config::BrokerSettings;
 use crate::config::load::Source;
 use crate::env::RealDisk;
@@ -29,20 +32,35 @@ pub(super) fn print_config(global: &Global, settings: &BrokerSettings) -> Result
     print(table.print())
 }
 
+/// What a start would find: in which state the directory is, and partitions that would be offline.
+fn rehearse(settings: &BrokerSettings) -> Result<(Found, Vec<Misfit>), StartError> {
+    let (disk, path) = (RealDisk::new(), &settings.data_dir);
+    let found = inspect(&disk, path, settings.node_id)?;
+    let Some(meta) = whose(&disk, path).ok().flatten() else { return Ok((found, Vec::new())) };
+    let image = rehearsal::load_metadata(&disk, path)?;
+    Ok((found, rehearsal::misfits(&disk, path, Some(meta.cluster_id), &image)?))
+}
+
 /// Tells whether a broker with these settings would start. A running broker on the directory is no mistake: its next
 /// start is what is checked.
 pub(super) fn check(global: &Global, settings: &BrokerSettings) -> Result<Exit, Failure> {
-    let found = inspect(&RealDisk::new(), &settings.data_dir, settings.node_id);
+    let found = rehearse(settings);
     let (state, words, problem) = match &found {
-        Ok(Found::New) => ("new", "not there yet; the first start makes it".to_owned(), None),
-        Ok(Found::Ready) => ("ready", format!("ready, of node {}", settings.node_id), None),
-        Err(DataDirError::Locked { holder, .. }) => ("in use", format!("in use by {holder}"), None),
-        Err(error) => ("ready", String::new(), Some(error.to_string())),
+        Ok((Found::New, _)) => ("new", "not there yet; the first start makes it".to_owned(), None),
+        Ok((Found::Ready, _)) => ("ready", format!("ready, of node {}", settings.node_id), None),
+        Err(StartError::DataDir(DataDirError::Locked { holder, .. })) => {
+            ("in use", format!("in use by {holder}"), None)
+        }
+        Err(error) => ("ready", String::new(), Some(refusal(error))),
     };
+    let misfits = found.map(|(_, misfits)| misfits).unwrap_or_default();
+    let warning = |misfit: &Misfit| format!("{}: {}", misfit.path.display(), misfit.what);
+    let warnings: Vec<String> = misfits.iter().map(warning).collect();
     if global.json {
         let mut fields = Map::from_iter([
             ("data_dir".to_owned(), json!(settings.data_dir.display().to_string())),
             ("ok".to_owned(), json!(problem.is_none())),
+            ("warnings".to_owned(), json!(warnings)),
         ]);
         match &problem {
             Some(problem) => fields.insert("problem".to_owned(), json!(problem)),
@@ -54,6 +72,7 @@ pub(super) fn check(global: &Global, settings: &BrokerSettings) -> Result<Exit, 
         print_error(&problem);
         return Ok(Exit::Usage);
     }
+    warnings.iter().for_each(|warning| print_warning(warning));
     if !global.json && !global.quiet {
         let all = settings.settings();
         let set = all.iter().filter(|setting| setting.source != Source::Default).count();
