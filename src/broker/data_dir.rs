@@ -208,6 +208,11 @@ pub fn is_one(disk: &dyn Disk, path: &Path) -> DiskResult<bool> {
     Ok(disk.list(path)?.iter().any(|entry| names.contains(&entry.name.as_str())))
 }
 
+/// Whether a folder is that of the metadata log.
+pub fn is_metadata_log(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| *name == *folder::name_of(METADATA_TOPIC, METADATA_ID.partition))
+}
+
 /// Whose the directory is; `None` when it may be made ours. Changes nothing. Errors: it can't be used.
 fn look(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Option<DirectoryMeta>, DataDirError> {
     match whose(disk, path)? {

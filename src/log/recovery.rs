@@ -18,19 +18,19 @@ use super::flush::checkpoint::{self, CheckpointError, FileKind};
 use super::flush::journal::DurablePoint;
 use super::partition_log::{LogSpec, Recovered};
 use super::segment::Segment;
-use super::segment::file::{Side, file_name, read_log};
+use super::segment::file::{Side, file_name, log_file, read_log};
 use super::segment::offset_index::OffsetIndex;
 use super::segment::scan::{Known, Scan, ScanPoint};
 use super::segment::side_file::SegmentId;
 use super::segment::tally::Tally;
 use super::segment::time_index::TimeIndex;
 use super::shared::Shared;
-use crate::base::limits::{SEGMENT_BYTES_MAX, WRITTEN_INTERVAL_BYTES_MAX};
+use crate::base::limits::WRITTEN_INTERVAL_BYTES_MAX;
 use crate::base::offset::NO_EPOCH;
 use crate::base::time::NO_TIMESTAMP;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::TimestampType;
-use crate::env::disk::{DiskErrorKind, EntryKind, OpenMode, remove_if_there, write_full_at};
+use crate::env::disk::{DiskErrorKind, OpenMode, remove_if_there, write_full_at};
 use crate::env::rule::Rule;
 
 pub(super) use checkpoints::snapshot_offsets;
@@ -137,26 +137,18 @@ impl Recovery<'_> {
             entries = disk.list(&self.folder)?;
         }
         let mut found = Vec::new();
-        // The offsets of a segment begun there would still fit.
-        let is_base = |offset: Offset| (0..=Offset::MAX - i64::from(i32::MAX)).contains(&offset);
         for entry in entries {
             let path = self.folder.join(&entry.name);
             if entry.name.ends_with(".tmp") {
                 remove_if_there(disk, &path)?;
             }
-            let Some(name) = entry.name.strip_suffix(".log") else { continue };
-            let what = match (entry.kind, name.parse::<Offset>()) {
-                (EntryKind::File, Ok(_)) if entry.len > SEGMENT_BYTES_MAX => {
-                    "it is longer than a segment can be"
-                }
-                (EntryKind::File, Ok(base_offset)) if is_base(base_offset) && name.len() == 20 => {
+            match log_file(&entry) {
+                Ok(None) => {}
+                Ok(Some(base_offset)) => {
                     found.push(Found { base_offset, len: entry.len, modified_ms: entry.modified_ms });
-                    continue;
                 }
-                (EntryKind::File, _) => "its name is not an offset of 20 digits",
-                _ => "it is not a regular file",
-            };
-            return Err(OpenError::Damaged { path, what: what.to_owned() });
+                Err(what) => return Err(OpenError::Damaged { path, what: what.to_owned() }),
+            }
         }
         Ok(found)
     }

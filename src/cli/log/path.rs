@@ -10,8 +10,11 @@ use crate::env::disk::EntryKind;
 use crate::env::{Disk, DiskError};
 use crate::log::flush::journal::Points;
 use crate::log::folder;
+use crate::log::segment::file::log_file;
 use crate::log::store::JOURNAL_FILE;
-use crate::log::verify::segment::base_offset_of;
+
+/// What a log file is called.
+const NAMES: &str = "those are named by an offset of 20 digits and end with .log";
 
 /// Something that holds records.
 pub(super) enum Place {
@@ -38,11 +41,10 @@ impl Place {
         if there.kind == EntryKind::File {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let folder = parent.unwrap_or(Path::new(".")).to_owned();
-            return match base_offset_of(path) {
-                Some(base_offset) => Ok(Self::Segment { folder, base_offset }),
-                None => Err(Failure::failed(format!(
-                    "'{shown}' is no log file: those are named by an offset of 20 digits and end with .log"
-                ))),
+            return match log_file(&there) {
+                Ok(Some(base_offset)) => Ok(Self::Segment { folder, base_offset }),
+                Ok(None) => Err(Failure::failed(format!("'{shown}' is no log file: {NAMES}"))),
+                Err(what) => Err(Failure::failed(format!("'{shown}' is no log file: {what}; {NAMES}"))),
             };
         }
         // A link to a folder is as good as the folder.
@@ -69,8 +71,7 @@ impl Place {
 /// Base offsets of the log files in a folder, rising.
 pub(super) fn log_files(disk: &Arc<dyn Disk>, folder: &Path) -> Result<Vec<Offset>, Failure> {
     let entries = disk.list(folder).map_err(failed)?;
-    let mut bases: Vec<Offset> =
-        entries.iter().filter_map(|entry| base_offset_of(Path::new(&entry.name))).collect();
+    let mut bases: Vec<Offset> = entries.iter().filter_map(|entry| log_file(entry).ok().flatten()).collect();
     bases.sort_unstable();
     Ok(bases)
 }

@@ -1,5 +1,6 @@
 //! `weir log verify`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::args::VerifyArgs;
 use super::data_dir;
 use super::path::{Place, failed, points_for};
 use crate::base::size::print_bytes;
+use crate::broker::data_dir::is_metadata_log;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Cell, Column, Form, Table, count, folded, form, print, print_document, thousands};
@@ -28,6 +30,8 @@ struct Tally {
     records: u64,
     findings: Vec<Finding>,
     set_aside: usize,
+    /// Whether somebody would be refused some records of a partition, and served all others.
+    lacks_records: bool,
 }
 
 /// Looks at every byte, prints what is wrong, and says so with the exit code.
@@ -59,7 +63,11 @@ fn verify_path(
         Place::Segment { folder, base_offset } => {
             let log = folder::read_meta(&**disk, &folder).ok().map(|meta| meta.id);
             let files = SegmentFiles { folder, base_offset, log };
-            tally.add_segment(&verify_segment(disk, &files, step).map_err(failed)?);
+            let segment = verify_segment(disk, &files, step).map_err(failed)?;
+            let damaged = usize::from(segment.findings.iter().any(Finding::is_damaged_segment));
+            tally.lacks_records |= damaged > 0;
+            tally.count_segments((1, damaged));
+            tally.add_segment(&segment);
         }
         Place::Partition(folder) => tally.add_partition(verify_folder(disk, &folder, step)?),
         Place::DataDir(path, folders) => {
@@ -81,16 +89,21 @@ fn verify_folder(
 }
 
 impl Tally {
+    fn count_segments(&mut self, (all, damaged): (usize, usize)) {
+        self.segments += all;
+        self.damaged += damaged;
+    }
+
     fn add_segment(&mut self, segment: &SegmentReport) {
-        self.segments += 1;
-        let is_damaged = segment.findings.iter().any(|finding| finding.severity == Severity::Damaged);
-        self.damaged += usize::from(is_damaged);
         self.bytes += segment.bytes;
         self.records += segment.records;
         self.findings.extend(segment.findings.iter().cloned());
     }
 
     fn add_partition(&mut self, partition: PartitionReport) {
+        let counts = partition.segment_counts();
+        self.lacks_records |= counts.1 > 0 && partition.is_served() && !is_metadata_log(&partition.folder);
+        self.count_segments(counts);
         partition.segments.iter().for_each(|segment| self.add_segment(segment));
         self.findings.extend(partition.findings);
         self.set_aside += partition.set_aside.len();
@@ -98,6 +111,15 @@ impl Tally {
 
     fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Folders and files that are damaged and no segments.
+    fn damaged_others(&self) -> usize {
+        let is_other =
+            |finding: &&Finding| finding.severity == Severity::Damaged && !finding.is_damaged_segment();
+        let others: BTreeSet<&Path> =
+            self.findings.iter().filter(is_other).map(|finding| &*finding.path).collect();
+        others.len()
     }
 
     fn summary(&self) -> String {
@@ -111,6 +133,7 @@ impl Tally {
             format!("{} in {}", count(self.records as i64, "record"), print_bytes(self.bytes)),
         ];
         let more = [
+            (self.damaged_others(), "thing damaged beside them"),
             (self.count(Severity::Torn), "torn end"),
             (self.count(Severity::Rebuilt), "file to be made again"),
             (self.set_aside, "file set aside by earlier starts"),
@@ -135,6 +158,7 @@ fn tell(context: &Context, tally: &Tally) -> Result<Exit, Failure> {
         let fields = [
             ("segments", json!(tally.segments)),
             ("damaged_segments", json!(tally.damaged)),
+            ("damaged_others", json!(tally.damaged_others())),
             ("bytes", json!(tally.bytes)),
             ("records", json!(tally.records)),
             ("set_aside", json!(tally.set_aside)),
@@ -151,8 +175,15 @@ fn tell(context: &Context, tally: &Tally) -> Result<Exit, Failure> {
         if tally.count(Severity::Torn) > 0 {
             context.hint("a torn end is what a killed broker was writing; its next start sets it aside");
         }
-        if tally.count(Severity::Damaged) > 0 {
+        if tally.lacks_records {
             context.hint("readers of damaged offsets get DAMAGED_RANGE, all others are served; restore the files from a copy, or seek past them");
+        }
+        if tally
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Damaged && finding.offsets.is_none())
+        {
+            context.hint("what is offline neither takes records nor gives any; stop the broker, put right what is named above, and start it again");
         }
     }
     Ok(if tally.count(Severity::Damaged) > 0 { Exit::Failed } else { Exit::Done })

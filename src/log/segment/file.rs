@@ -18,10 +18,12 @@ use super::scan::{DamagedSpan, Known, Scan, ScanPoint};
 use super::side_file::SegmentId;
 use super::tally::Tally;
 use super::time_index::TimeIndex;
+use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::offset::NO_EPOCH;
 use crate::base::{BytePosition, Offset, Timestamp};
 use crate::env::disk::{
-    DiskErrorKind, DiskResult, OpKind, OpenMode, Wait, read_full, read_full_at, remove_if_there,
+    DirEntry, DiskErrorKind, DiskResult, EntryKind, OpKind, OpenMode, Wait, read_full, read_full_at,
+    remove_if_there,
 };
 use crate::env::files::{CachedFile, FileCache};
 use crate::env::rule::Rule;
@@ -70,6 +72,22 @@ pub const ASIDE: &str = "cleaned";
 /// Name of a segment's file, such as `00000000000000000042.index`.
 pub fn file_name(base_offset: Offset, ending: &str) -> String {
     format!("{base_offset:020}.{ending}")
+}
+
+/// The base offset of the log file that stands under a name; `None` for names of anything else. Errors: what is wrong with one that
+/// is named as a log file, and for which the partition stays offline.
+pub fn log_file(entry: &DirEntry) -> Result<Option<Offset>, &'static str> {
+    let Some(name) = entry.name.strip_suffix(".log") else { return Ok(None) };
+    if entry.kind != EntryKind::File {
+        return Err("it is not a regular file");
+    }
+    // The offsets of a segment begun there would still fit.
+    let is_base = |offset: &Offset| (0..=Offset::MAX - i64::from(i32::MAX)).contains(offset);
+    match name.parse().ok().filter(|offset| is_base(offset) && file_name(*offset, "log") == entry.name) {
+        None => Err("its name is not an offset of 20 digits"),
+        Some(_) if entry.len > SEGMENT_BYTES_MAX => Err("it is longer than a segment can be"),
+        base_offset => Ok(base_offset),
+    }
 }
 
 impl Segment {

@@ -1,9 +1,10 @@
 //! The folder of a partition: its segments one after the other, and the checkpoints beside them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::segment::{Finding, SegmentFiles, SegmentReport, Severity, base_offset_of, verify_segment};
+use super::segment::{Finding, SegmentFiles, SegmentReport, Severity, verify_segment};
 use crate::base::{Offset, TopicPartition};
 use crate::env::Disk;
 use crate::env::disk::{DiskResult, EntryKind};
@@ -14,7 +15,7 @@ use crate::log::flush::journal::Points;
 use crate::log::folder::{self, META_FILE, PartitionMeta};
 use crate::log::producer_state::ProducerState;
 use crate::log::recovery::{EPOCHS_FILE, EPOCHS_KIND, SNAPSHOT_KIND};
-use crate::log::segment::file::file_name;
+use crate::log::segment::file::{file_name, log_file};
 
 /// What a look at a partition's folder gave.
 #[derive(Clone, Debug)]
@@ -33,6 +34,27 @@ impl PartitionReport {
     /// Everything that is wrong, segment by segment.
     pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
         self.segments.iter().flat_map(|segment| &segment.findings).chain(&self.findings)
+    }
+
+    /// How many segments there are, and how many of them are damaged: those that lack records, are lost, or are no log files.
+    pub fn segment_counts(&self) -> (usize, usize) {
+        let path_of = |segment: &SegmentReport| self.folder.join(file_name(segment.base_offset, "log"));
+        let mut all: HashSet<PathBuf> = self.segments.iter().map(path_of).collect();
+        let damaged: HashSet<&PathBuf> = self
+            .all_findings()
+            .filter(|finding| finding.is_damaged_segment())
+            .map(|finding| &finding.path)
+            .collect();
+        let damaged_count = damaged.len();
+        all.extend(damaged.into_iter().cloned());
+        (all.len(), damaged_count)
+    }
+
+    /// Whether a broker serves the partition in spite of what was found.
+    pub fn is_served(&self) -> bool {
+        let keeps_offline =
+            |finding: &&Finding| finding.severity == Severity::Damaged && finding.offsets.is_none();
+        !self.findings.iter().any(|finding| keeps_offline(&finding))
     }
 }
 
@@ -59,9 +81,21 @@ pub fn verify_partition(
         Some(meta) => leftovers::swapped(disk, folder, meta.id, &entries)?,
         None => Vec::new(),
     };
-    for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
+    for entry in &entries {
         let path = folder.join(&entry.name);
-        bases.extend(base_offset_of(&path));
+        match log_file(entry) {
+            Ok(base_offset) => bases.extend(base_offset),
+            Err(what) => {
+                let what = format!(
+                    "{what}; the partition stays offline until it is moved away or put back as it was"
+                );
+                report.findings.push(whole_file(path, Severity::Damaged, what));
+                continue;
+            }
+        }
+        if entry.kind != EntryKind::File {
+            continue;
+        }
         if entry.name.contains(".cut-") {
             report.set_aside.push(path);
         } else if let Some(meta) = meta {
@@ -139,19 +173,23 @@ impl PartitionReport {
             if before.end_offset == next.base_offset || is_open_end {
                 continue;
             }
-            let name = file_name(next.base_offset, "log");
+            let (from, to) = (before.end_offset, next.base_offset);
+            // What lies between two segments was in one that began where the first ends.
+            let (base_offset, what) = match from < to {
+                true => (
+                    from,
+                    format!(
+                        "it is missing: the segment before it ends at offset {from}, the next begins at {to}"
+                    ),
+                ),
+                false => (to, format!("the segment begins at offset {to}, the one before it ends at {from}")),
+            };
             self.findings.push(Finding {
-                path: self.folder.join(name),
+                path: self.folder.join(file_name(base_offset, "log")),
                 severity: Severity::Damaged,
                 bytes: None,
-                offsets: Some((
-                    before.end_offset.min(next.base_offset),
-                    Some(before.end_offset.max(next.base_offset)),
-                )),
-                what: format!(
-                    "the segment begins at offset {}, the one before it ends at {}",
-                    next.base_offset, before.end_offset
-                ),
+                offsets: Some((from.min(to), Some(from.max(to)))),
+                what,
             });
         }
     }
@@ -164,7 +202,10 @@ impl PartitionReport {
             there.map_or((0, point.segment_base), |segment| (segment.bytes, segment.end_offset));
         if bytes < point.position {
             let path = self.folder.join(file_name(point.segment_base, "log"));
-            let what = format!("the file has {bytes} bytes, {} of it were durable", point.position);
+            let what = match there {
+                Some(_) => format!("the file has {bytes} bytes, {} of it were durable", point.position),
+                None => format!("it is missing: {} bytes of it were durable", point.position),
+            };
             let offsets = Some((end, Some(point.flushed)));
             self.findings.push(Finding { offsets, ..whole_file(path, Severity::Damaged, what) });
         }

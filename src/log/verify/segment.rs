@@ -1,7 +1,7 @@
 //! One segment: its batches, their records, and whether its side files agree with them.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,6 +51,13 @@ pub struct Finding {
     pub offsets: Option<(Offset, Option<Offset>)>,
     /// What is wrong.
     pub what: String,
+}
+
+impl Finding {
+    /// Whether records of a segment can't be read, or all of it is lost.
+    pub fn is_damaged_segment(&self) -> bool {
+        self.severity == Severity::Damaged && self.path.extension().is_some_and(|ending| ending == "log")
+    }
 }
 
 /// Where a segment lies.
@@ -321,10 +328,4 @@ fn count_records(bytes: &[u8]) -> Result<u64, BatchError> {
         count += 1;
     }
     Ok(count)
-}
-
-/// The base offset that a log file's name tells; `None` when it is not one.
-pub fn base_offset_of(path: &Path) -> Option<Offset> {
-    let stem = path.file_name()?.to_str()?.strip_suffix(".log")?;
-    (stem.len() == 20).then(|| stem.parse().ok()).flatten()
 }

@@ -133,6 +133,94 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+const SEGMENT: &str = "orders-1/00000000000000000000.log";
+const SERVED: &str = "readers of damaged offsets get DAMAGED_RANGE";
+const OFFLINE: &str = "what is offline neither takes records nor gives any";
+
+/// What was done to a partition; how many segments there are then, how many of them are damaged, and how much else; what is said of it;
+/// and the hint that fits.
+type Counted = (&'static str, fn(&Path), [u64; 3], &'static str, &'static str);
+
+const COUNTED: &[Counted] = &[
+    (
+        "a lost segment",
+        |data| fs::remove_file(data.join(SEGMENT)).unwrap(),
+        [3, 1, 0],
+        "it is missing",
+        SERVED,
+    ),
+    (
+        "an empty segment",
+        |data| fs::write(data.join(SEGMENT), "").unwrap(),
+        [3, 1, 0],
+        "the file has 0 bytes",
+        SERVED,
+    ),
+    ("a damaged segment", |data| flip(&data.join(SEGMENT), 70), [3, 1, 0], "the batch says checksum", SERVED),
+    (
+        "a link in the place of a segment",
+        |data| {
+            fs::rename(data.join(SEGMENT), data.join("aside")).unwrap();
+            std::os::unix::fs::symlink("../aside", data.join(SEGMENT)).unwrap();
+        },
+        [3, 1, 0],
+        "it is not a regular file; the partition stays offline until it is moved away",
+        OFFLINE,
+    ),
+    (
+        "a folder named as a segment",
+        |data| fs::create_dir(data.join("orders-1/00000000000000000009.log")).unwrap(),
+        [4, 1, 0],
+        "it is not a regular file",
+        OFFLINE,
+    ),
+    (
+        "a name that is no offset",
+        |data| fs::write(data.join("orders-1/+0000000000000000009.log"), "").unwrap(),
+        [4, 1, 0],
+        "its name is not an offset of 20 digits",
+        OFFLINE,
+    ),
+    (
+        "no partition.meta",
+        |data| fs::remove_file(data.join("orders-1/partition.meta")).unwrap(),
+        [3, 0, 1],
+        "the partition stays offline until the file is put back",
+        OFFLINE,
+    ),
+    (
+        "no folder",
+        |data| fs::remove_dir_all(data.join("orders-1")).unwrap(),
+        [2, 0, 1],
+        "the folder is missing",
+        OFFLINE,
+    ),
+];
+
+#[test]
+fn what_is_counted_agrees_with_what_is_found_and_the_hint_fits() {
+    let served = stopped();
+    let mut found = Vec::new();
+    for (name, change, counts, says, hint) in COUNTED {
+        let data = changed(&served, change);
+        let ran = served.run(&["log", "verify", data]);
+        found.extend(complaints(name, &ran, 1, &[says, hint]));
+        if ran.err.contains(SERVED) && ran.err.contains(OFFLINE) {
+            found.push(format!("{name}: two hints that contradict each other"));
+        }
+        let ran = served.run(&["log", "verify", data, "-J"]);
+        let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let damaged =
+            told["findings"].as_array().unwrap().iter().any(|finding| finding["severity"] == "damaged");
+        let counted =
+            ["segments", "damaged_segments", "damaged_others"].map(|key| told[key].as_u64().unwrap());
+        if counted != *counts || !damaged {
+            found.push(format!("{name}: {counted:?}, not {counts:?}: {}", ran.out));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 fn complaints(what: &str, ran: &Ran, code: i32, words: &[&str]) -> Option<String> {
     let missing =
         words.iter().find(|word| !format!("{}{}", ran.out, ran.err).replace("\n  ", " ").contains(**word));
