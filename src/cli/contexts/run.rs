@@ -41,23 +41,38 @@ fn from_context(global: &Global) -> Result<String, String> {
 /// Runs `weir context`.
 pub fn run(global: &Global, args: &ContextArgs) -> Result<Exit, Failure> {
     let path = store::path().map_err(Failure::failed)?;
-    let mut contexts = store::read(&path).map_err(Failure::failed)?;
+    let read = || store::read(&path).map_err(Failure::failed);
     match &args.command {
-        ContextCommand::List(_) => return list(global, &contexts),
-        ContextCommand::Show(args) => return show(&contexts, args),
-        ContextCommand::Remove(args) => return remove(global, &path, &mut contexts, args),
+        ContextCommand::List(_) => list(global, &read()?),
+        ContextCommand::Show(args) => show(&read()?, args),
+        command => {
+            let _held = store::lock(&path).map_err(Failure::failed)?;
+            change(global, &path, read()?, command)
+        }
+    }
+}
+
+fn change(
+    global: &Global,
+    path: &Path,
+    mut contexts: Contexts,
+    command: &ContextCommand,
+) -> Result<Exit, Failure> {
+    match command {
+        ContextCommand::List(_) | ContextCommand::Show(_) => {}
+        ContextCommand::Remove(args) => return remove(global, path, &mut contexts, args),
         ContextCommand::Add(args) => {
             let done = add(global, &mut contexts, args)?;
-            store::write(&path, &contexts).map_err(Failure::failed)?;
+            store::write(path, &contexts).map_err(Failure::failed)?;
             tell(global, &contexts, ("context add", done), &args.name)?;
         }
-        ContextCommand::Use(args) => switch(global, &path, &mut contexts, ("context use", &args.name))?,
+        ContextCommand::Use(args) => switch(global, path, &mut contexts, ("context use", &args.name))?,
         ContextCommand::Back(_) => {
             let before = contexts.previous.clone();
             let before = before.ok_or_else(|| {
                 Failure::failed("no context was used before; `weir context use NAME` chooses one")
             })?;
-            switch(global, &path, &mut contexts, ("context -", &before))?;
+            switch(global, path, &mut contexts, ("context -", &before))?;
         }
     }
     Ok(Exit::Done)

@@ -1,7 +1,7 @@
 //! The file that contexts are kept in: JSON in the folder for settings of this user, readable by nobody else.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use crate::base::closest::did_you_mean;
 
 /// Name of the file below the folder for settings.
 const FILE: &str = "weir/contexts.json";
+/// Ending of the empty file beside it that whoever changes contexts holds locked.
+const LOCK: &str = "lock";
 
 /// One broker under a name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -99,6 +101,25 @@ pub(super) fn read(path: &Path) -> Result<Contexts, String> {
     }
 }
 
+/// Waits until nobody else changes contexts, and keeps others waiting while the returned value lives: what is read after this can be
+/// changed and written without the loss of what another command adds meanwhile.
+///
+/// Errors: the file by name.
+pub(super) fn lock(path: &Path) -> Result<File, String> {
+    let beside = path.with_extension(LOCK);
+    take(&beside).map_err(|error| format!("can't lock {}: {error}", beside.display()))
+}
+
+#[allow(clippy::disallowed_methods, reason = "a file of the user's settings, not the broker's disk")]
+fn take(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// Writes the file, whole or not at all. Errors: the file by name.
 pub(super) fn write(path: &Path, contexts: &Contexts) -> Result<(), String> {
     replace(path, contexts).map_err(|error| format!("can't write {}: {error}", path.display()))
@@ -106,9 +127,6 @@ pub(super) fn write(path: &Path, contexts: &Contexts) -> Result<(), String> {
 
 #[allow(clippy::disallowed_methods, reason = "a file of the user's settings, not the broker's disk")]
 fn replace(path: &Path, contexts: &Contexts) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let mut text = serde_json::to_string_pretty(contexts)?;
     text.push('\n');
     let aside = path.with_extension(format!("tmp{}", std::process::id()));
@@ -165,13 +183,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("made");
         let path = folder.path().join("weir/contexts.json");
         assert_eq!(read(&path).expect("missing is empty"), Contexts::default());
+        let held = lock(&path).expect("locked");
         write(&path, &two()).expect("written");
+        drop(held);
         assert_eq!(read(&path).expect("read"), two());
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(
             fs::read_dir(folder.path().join("weir")).expect("there").count(),
-            1,
-            "nothing is left aside"
+            2,
+            "nothing is left aside but the lock"
         );
         fs::write(&path, "{").expect("written");
         assert!(read(&path).expect_err("damaged").contains("contexts.json is not a file of contexts"));

@@ -24,10 +24,11 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs `weir demo`.
 pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
+    // WHY first: whoever interrupts it while it starts wants the folder gone as well.
+    let mut signals = Signals::caught();
     let folder = Folder::make(context.now_ms())?;
     let begun = context.monotonic();
     let running = Running::start(settings(&folder.0)?).await?;
-    let mut signals = Signals::caught();
     let address = running.address().to_string();
     let ready_in = context.monotonic().saturating_sub(begun).as_millis();
     say(

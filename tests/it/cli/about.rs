@@ -1,5 +1,7 @@
 //! Contexts, completions, manual pages, cheat sheet, help and version.
 
+use std::process::Stdio;
+
 use std::os::unix::fs::PermissionsExt;
 
 use crate::served::{Ran, Served};
@@ -47,6 +49,20 @@ fn contexts_name_brokers() {
     assert_eq!(damaged.code, 2);
     assert!(damaged.err.contains("contexts.json is not a file of contexts"), "{}", damaged.err);
     assert_eq!(run(&["version"]).code, 0, "what needs no broker needs no context");
+}
+
+#[test]
+fn contexts_that_are_added_at_the_same_time_are_all_kept() {
+    let served = Served::start();
+    let names: Vec<String> = (0..24).map(|number| format!("c{number:02}")).collect();
+    let adding: Vec<_> =
+        names.iter().map(|name| served.weir(&["context", "add", name, "-q"]).stdout(Stdio::null()).spawn().unwrap()).collect();
+    for mut process in adding {
+        assert!(process.wait().unwrap().success());
+    }
+    let listed = served.prints(&["context", "list", "--output", "plain"]);
+    let listed: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(listed, names);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `weir serve --check` and `--print-config`.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::Stdio;
 
-use crate::served::{Ran, Served};
+use crate::served::{Ran, Served, WEIR, command};
 
 #[test]
 fn check_tells_the_state_of_the_data_directory_and_makes_nothing() {
@@ -107,4 +108,21 @@ fn a_demo_that_is_interrupted_while_records_flow_says_nothing_but_that_it_stops(
     let ran = Ran::from(demo.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
     assert!(rest.ends_with("stopped cleanly\n"), "{rest}");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries = || std::fs::read_dir(folder.path()).unwrap().count();
+    for _ in 0..5 {
+        let mut weir = command(WEIR, Path::new("/"));
+        let mut demo = weir.arg("demo").env("TMPDIR", folder.path()).stdout(Stdio::null()).spawn().unwrap();
+        while entries() == 0 {
+            assert!(demo.try_wait().unwrap().is_none(), "it ended before it made a folder");
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&demo), rustix::process::Signal::INT)
+            .unwrap();
+        let status = demo.wait().unwrap();
+        assert_eq!((status.code(), entries()), (Some(0), 0));
+    }
 }
