@@ -1,4 +1,4 @@
-//! Words that every layer uses: identifiers, offsets, times, sizes, limits, errors, the memory budget.
+//! Words that every layer uses: identifiers, offsets, times, sizes, names, limits, errors, the memory budget.
 //!
 //! Nothing here does I/O, reads a clock or draws randomness. Reading order: [`ids`], [`offset`],
 //! [`error`], then the rest as needed.
@@ -15,6 +15,7 @@ pub mod partitioner;
 pub mod share;
 pub mod size;
 pub mod time;
+pub mod topic_name;
 pub mod varint;
 
 pub use error::{Error, ErrorKind, Outcome};

@@ -357,6 +357,9 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Cli, Command};
+    use crate::cli::topic::TopicCommand;
+    use crate::config::TopicConfig;
+    use crate::config::properties::OF_TOPICS;
     use crate::env::{DiskError, OpKind};
 
     fn flags_of(line: &str) -> Vec<(String, String)> {
@@ -382,6 +385,49 @@ mod tests {
                 pair("a.b", "c"),
             ]
         );
+    }
+
+    /// The settings that a command on the line of a left-out key gives a topic; `None` where none is advised.
+    fn advised(key: &str, value: &str) -> Option<String> {
+        let told =
+            left_out(ConfigFile { name: "server.properties", text: &format!("{key}={value}") }).remove(0);
+        let line =
+            told.split_once("weir topic create ").map(|(_, line)| format!("weir topic create {line}"))?;
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{told}: {error}"));
+        let Command::Topic(args) = cli.command else { panic!("{told}") };
+        let TopicCommand::Create(args) = args.command else { panic!("{told}") };
+        let pairs = args.configs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        TopicConfig::from_pairs(pairs).unwrap_or_else(|errors| panic!("{told}: {errors:?}"));
+        Some(line)
+    }
+
+    #[test]
+    fn what_is_advised_for_a_key_of_kafka_is_taken() {
+        let keys = OF_TOPICS.iter().map(|(key, ..)| *key).chain(["num.partitions"]);
+        for key in keys {
+            let values = [
+                "",
+                "-1",
+                "0",
+                "1",
+                "14",
+                "0.5",
+                "168",
+                "1048576",
+                "99999999999999999999",
+                "a b",
+                "'",
+                "compact, delete",
+            ];
+            let words = ["gzip", "uncompressed", "producer", "delete,compact", "CreateTime", "LogAppendTime"];
+            let taken = values.iter().chain(&words).filter(|value| advised(key, value).is_some()).count();
+            assert!(taken > 0, "{key}");
+        }
+        assert_eq!(
+            advised("log.retention.hours", "168").as_deref(),
+            Some("weir topic create NAME -c retention.ms=168h")
+        );
+        assert_eq!(advised("log.retention.hours", ""), None);
     }
 
     #[test]

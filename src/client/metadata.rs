@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 
 use super::connection::Connection;
 use super::fault::malformed;
+use crate::base::topic_name::not_found;
 use crate::base::{Error, ErrorKind, TopicId};
 use crate::env::Clock;
 use crate::proto::grpc::{GetMetadataRequest, TopicMetadata};
@@ -81,7 +82,8 @@ pub(super) fn is_outdated(kind: ErrorKind) -> bool {
 
 fn read_topic(topic: TopicMetadata, now: Duration) -> Result<KnownTopic, Error> {
     if !topic.exists {
-        return Err(not_found(&topic));
+        let closest = Some(&*topic.closest).filter(|closest| !closest.is_empty());
+        return Err(not_found(&topic.name, closest));
     }
     let partition_count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let max_message_bytes = usize::try_from(topic.max_message_bytes).unwrap_or(0);
@@ -96,18 +98,6 @@ fn read_topic(topic: TopicMetadata, now: Duration) -> Result<KnownTopic, Error> 
         max_message_bytes,
         fetched_at: now,
     })
-}
-
-fn not_found(topic: &TopicMetadata) -> Error {
-    let name = &topic.name;
-    if topic.closest.is_empty() {
-        let message = format!("topic '{name}' does not exist; create it, or correct the name");
-        return Error::new(ErrorKind::TopicNotFound, message).with("topic", name);
-    }
-    let closest = &topic.closest;
-    let message =
-        format!("topic '{name}' does not exist; did you mean '{closest}'? otherwise create it first");
-    Error::new(ErrorKind::TopicNotFound, message).with("topic", name).with("closest", closest)
 }
 
 /// A topic for the tests of other files.

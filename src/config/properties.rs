@@ -4,15 +4,23 @@
 //! keys may stand there too.
 
 use super::broker::BROKER_KEYS;
+use super::def::Value;
+use super::topic::topic_key;
+use crate::base::limits::TOPIC_PARTITIONS_MAX;
 
 /// Keys of Kafka's brokers that are one of Weir's.
 const SAME: &[(&str, &str)] = &[("broker.id", "node.id"), ("log.dir", "data.dir"), ("log.dirs", "data.dir")];
 
 /// Defaults of topics that Kafka's brokers hold: key there, key of a Weir topic, unit of the value.
-const OF_TOPICS: &[(&str, &str, &str)] = &[
+pub const OF_TOPICS: &[(&str, &str, &str)] = &[
     ("compression.type", "compression.type", ""),
+    ("log.cleaner.delete.retention.ms", "delete.retention.ms", "ms"),
+    ("log.cleaner.max.compaction.lag.ms", "max.compaction.lag.ms", "ms"),
+    ("log.cleaner.min.cleanable.ratio", "min.cleanable.dirty.ratio", ""),
+    ("log.cleaner.min.compaction.lag.ms", "min.compaction.lag.ms", "ms"),
     ("log.cleanup.policy", "cleanup.policy", ""),
     ("log.flush.interval.ms", "flush.ms", "ms"),
+    ("log.message.timestamp.after.max.ms", "message.timestamp.after.max.ms", "ms"),
     ("log.message.timestamp.type", "message.timestamp.type", ""),
     ("log.retention.bytes", "retention.bytes", ""),
     ("log.retention.hours", "retention.ms", "h"),
@@ -24,19 +32,37 @@ const OF_TOPICS: &[(&str, &str, &str)] = &[
     ("message.max.bytes", "max.message.bytes", ""),
 ];
 
+/// What a key of a topic needs beside it.
+const WITH: &[(&str, &str)] = &[("flush.ms", "-c flush=interval ")];
+
+/// Keys of Kafka that say the same in other units: each with those that win over it.
+const STRONGER: &[(&str, &[&str])] = &[
+    ("log.retention.hours", &["log.retention.ms", "log.retention.minutes"]),
+    ("log.retention.minutes", &["log.retention.ms"]),
+    ("log.roll.hours", &["log.roll.ms"]),
+];
+
 /// How other keys of Kafka begin, and why they have no place here.
 const WITHOUT: &[(&str, &str)] = &[
     ("advertised.listeners", "clients keep the address that they dialled"),
     ("authorizer", NO_SECURITY),
     ("controller", "one broker is its own controller"),
     ("default.replication.factor", "this version keeps 1 copy of each partition"),
-    ("group.", "this version has no consumer groups"),
+    (
+        "group.",
+        "members of a group say themselves how long they may be silent; `weir group --help` shows the commands of groups",
+    ),
     ("inter.broker", "there is one broker"),
     ("listener", "clients of Kafka are not served yet; listen=HOST:PORT says where gRPC is"),
     ("min.insync.replicas", "this version keeps 1 copy of each partition"),
     ("num.io.threads", "shards=N says how many threads serve connections"),
     ("num.network.threads", "shards=N says how many threads serve connections"),
-    ("offsets.", "this version has no consumer groups"),
+    (
+        "log.cleaner.",
+        "compaction runs by itself where cleanup.policy=compact asks for it; compaction.memory.bytes bounds its memory",
+    ),
+    ("log.flush.", "flush, flush.ms and flush.bytes of each topic say when records are synced"),
+    ("offsets.", "where groups keep their offsets is made by itself, with the first group"),
     ("process.roles", "one broker is all of them"),
     ("sasl.", NO_SECURITY),
     ("security.", NO_SECURITY),
@@ -65,7 +91,22 @@ pub fn is_properties(name: &str) -> bool {
 
 /// Every key of the file with its line, counted from 1, and what it means.
 pub fn read(text: &str) -> Vec<(usize, String, Meaning)> {
-    lines(text).into_iter().map(|(line, key, value)| (line, key.clone(), meaning(&key, &value))).collect()
+    let lines = lines(text);
+    let keys: Vec<&str> = lines.iter().map(|(_, key, _)| key.as_str()).collect();
+    let meaning = |(line, key, value): &(usize, String, String)| {
+        let meaning = match winner(key, &keys) {
+            Some(winner) => Meaning::LeftOut(format!("{winner} stands here as well and wins over it")),
+            None => meaning(key, value),
+        };
+        (*line, key.clone(), meaning)
+    };
+    lines.iter().map(meaning).collect()
+}
+
+/// The key among those of a file that makes another one idle.
+fn winner(key: &str, keys: &[&str]) -> Option<&'static str> {
+    let (_, stronger) = STRONGER.iter().find(|(weaker, _)| *weaker == key)?;
+    stronger.iter().find(|stronger| keys.contains(stronger)).copied()
 }
 
 /// Keys and values with the line that each begins on.
@@ -101,16 +142,34 @@ fn meaning(key: &str, value: &str) -> Meaning {
         return Meaning::Setting(row.key.name, value.to_owned());
     }
     if key == "num.partitions" {
-        return Meaning::LeftOut(format!("each topic has its own: weir topic create NAME -p {value}"));
+        return Meaning::LeftOut(advice_on_partitions(value));
     }
     if let Some((_, ours, unit)) = OF_TOPICS.iter().find(|(theirs, ..)| *theirs == key) {
-        let unit = if value.parse::<u64>().is_ok() { unit } else { "" };
-        return Meaning::LeftOut(format!(
-            "each topic has its own: weir topic create NAME -c {ours}={value}{unit}"
-        ));
+        return Meaning::LeftOut(advice_on_topics(ours, value, unit));
     }
     let why = WITHOUT.iter().find(|(begun, _)| key.starts_with(begun)).map(|(_, why)| *why);
     Meaning::LeftOut(why.unwrap_or("Weir has no such key; `weir serve --print-config` lists them").to_owned())
+}
+
+/// The command that gives a topic this setting; where it can't have it, why.
+fn advice_on_topics(ours: &str, value: &str, unit: &str) -> String {
+    let unit = if value.parse::<u64>().is_ok() { unit } else { "" };
+    match topic_key(ours).and_then(|row| row.key.parse(&format!("{value}{unit}"))) {
+        Ok(parsed) => {
+            let with = WITH.iter().find(|(key, _)| *key == ours).map_or("", |(_, with)| with);
+            let value =
+                if let Value::Word(word) = parsed { word.to_owned() } else { format!("{value}{unit}") };
+            format!("each topic has its own: weir topic create NAME {with}-c {ours}={value}")
+        }
+        Err(error) => format!("each topic has its own, and can't have this one: {error}"),
+    }
+}
+
+fn advice_on_partitions(value: &str) -> String {
+    match value.parse().is_ok_and(|count: i32| (1..=TOPIC_PARTITIONS_MAX).contains(&count)) {
+        true => format!("each topic has its own: weir topic create NAME -p {value}"),
+        false => format!("each topic has its own, from 1 to {TOPIC_PARTITIONS_MAX}: -p N when it is made"),
+    }
 }
 
 #[cfg(test)]
@@ -151,10 +210,27 @@ mod tests {
             ("ssl.keystore.location", "x", "nobody is asked"),
             ("zookeeper.connect", "x", "no ZooKeeper"),
             ("foo.bar", "x", "Weir has no such key"),
+            ("log.retention.ms", "", "can't have this one: retention.ms: "),
+            ("log.segment.bytes", "14", "can't have this one: segment.bytes: 14 is out of range"),
+            ("log.cleanup.policy", "compact, delete", "-c cleanup.policy=compact,delete"),
+            ("log.flush.interval.ms", "1000", "create NAME -c flush=interval -c flush.ms=1000ms"),
+            ("num.partitions", "0", "from 1 to 10000: -p N when it is made"),
+            ("offsets.topic.num.partitions", "50", "with the first group"),
+            ("log.cleaner.enable", "true", "compaction runs by itself"),
         ] {
             let Meaning::LeftOut(why) = meaning(key, value) else { panic!("{key} is taken") };
             assert!(why.contains(words), "{key}: {why}");
         }
+    }
+
+    #[test]
+    fn of_two_units_only_the_one_that_wins_is_advised() {
+        let text = "log.retention.hours=168\nlog.retention.minutes=5\nlog.roll.ms=9\nlog.roll.hours=1";
+        let told: Vec<String> =
+            read(text).into_iter().map(|(_, _, meaning)| format!("{meaning:?}")).collect();
+        assert!(told[0].contains("log.retention.minutes stands here as well and wins over it"), "{told:?}");
+        assert!(told[1].contains("-c retention.ms=5m") && told[2].contains("-c segment.ms=9ms"), "{told:?}");
+        assert!(told[3].contains("log.roll.ms stands here as well"), "{told:?}");
     }
 
     #[test]

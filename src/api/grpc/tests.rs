@@ -199,7 +199,7 @@ async fn errors_of_calls_and_items_are_typed() {
     let expected = [
         "TOPIC_NOT_FOUND",
         "PARTITION_NOT_FOUND",
-        "POLICY_VIOLATION",
+        "TOPIC_NOT_FOUND",
         "UNKNOWN_TOPIC_ID",
         "CORRUPT_BATCH",
         "INVALID_RECORD",

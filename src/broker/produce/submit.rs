@@ -16,7 +16,7 @@ use crate::base::{Error, ErrorKind, Timestamp, TopicId, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::errors::{Place, throttled};
 use crate::broker::request::{Acks, Durability, Payload, ProduceItem, ProduceResult, Record, Stored};
-use crate::broker::topics::names::refuse_internal;
+use crate::broker::topics::names::{is_internal, refuse_internal};
 use crate::log::{AppendError, Appended, Ticket};
 use crate::record::{BatchHeader, ProducerFields, ValidBatch};
 use crate::replica::Partition;
@@ -126,7 +126,9 @@ impl Submitter<'_> {
         partition: Option<i32>,
         payload: Payload,
     ) -> Result<(), Error> {
-        refuse_internal(&target.topic)?;
+        if is_internal(&target.topic) {
+            refuse_internal(&self.broker.image(), &target.topic)?;
+        }
         match (payload, partition) {
             (Payload::Malformed(error), _) => Err(error),
             (Payload::Batch(bytes), Some(partition)) => {

@@ -82,6 +82,6 @@ async fn purge(broker: Arc<Broker>, topic: Arc<Topic>) {
 }
 
 fn plan_delete(image: &Image, request: &DeleteTopic) -> Result<TopicId, Error> {
-    refuse_internal(&request.name)?;
+    refuse_internal(image, &request.name)?;
     Ok(find_topic(image, &request.name)?.id)
 }

@@ -1,22 +1,18 @@
 //! Which names topics may have: Kafka's rules, and none that begin with `__`.
 
-use crate::base::limits::TOPIC_NAME_BYTES_MAX;
+pub use crate::base::topic_name::is_internal;
+use crate::base::topic_name::{fault, shown};
 use crate::base::{Error, ErrorKind};
 use crate::broker::errors::internal_topic;
-use crate::broker::lookup::shown;
+use crate::broker::lookup::find_topic;
 use crate::cluster::Image;
 
-/// How names of the broker's own topics begin.
-const INTERNAL_PREFIX: &str = "__";
-
-/// Whether a topic of this name is the broker's own.
-pub fn is_internal(name: &str) -> bool {
-    name.starts_with(INTERNAL_PREFIX)
-}
-
-/// Refuses to change a topic of the broker's own. Errors: POLICY_VIOLATION.
-pub fn refuse_internal(name: &str) -> Result<(), Error> {
-    if is_internal(name) { Err(internal_topic(&shown(name))) } else { Ok(()) }
+/// Refuses to change a topic of the broker's own. Errors: POLICY_VIOLATION; TOPIC_NOT_FOUND where there is none of such a name.
+pub fn refuse_internal(image: &Image, name: &str) -> Result<(), Error> {
+    match is_internal(name) {
+        true => Err(internal_topic(&find_topic(image, name)?.name)),
+        false => Ok(()),
+    }
 }
 
 /// Whether a new topic may have this name.
@@ -46,24 +42,6 @@ fn invalid(name: &str, what: &str) -> Error {
     let (kind, name) = (ErrorKind::InvalidTopic, shown(name));
     Error::new(kind, format!("topic name '{name}' can't be used: {what}; {}", kind.row().advice))
         .with("topic", name)
-}
-
-/// What is wrong with a name by itself.
-fn fault(name: &str) -> Option<String> {
-    let is_legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    if name.is_empty() {
-        return Some("it is empty".to_owned());
-    }
-    if name.len() > TOPIC_NAME_BYTES_MAX {
-        return Some(format!("it has {} bytes, at most {TOPIC_NAME_BYTES_MAX} are allowed", name.len()));
-    }
-    if let Some((at, letter)) = name.chars().enumerate().find(|(_, letter)| !is_legal(*letter)) {
-        return Some(format!("it has the illegal character '{}' at {at}", letter.escape_debug()));
-    }
-    if name == "." || name == ".." {
-        return Some("it would be a path".to_owned());
-    }
-    is_internal(name).then(|| format!("names that begin with '{INTERNAL_PREFIX}' are the broker's own"))
 }
 
 /// Metrics turn '.' into '_', so that two such topics could not be told apart there (Kafka's rule).
@@ -123,8 +101,16 @@ mod tests {
 
     #[test]
     fn topics_of_the_broker_are_left_alone() {
-        let error = refuse_internal("__consumer_offsets").expect_err("internal");
-        assert_eq!(error.kind, ErrorKind::PolicyViolation);
-        refuse_internal("orders").expect("a user's");
+        let create = Command::CreateTopic {
+            topic_id: TopicId([1; 16]),
+            name: "__consumer_offsets".to_owned(),
+            partition_count: 1,
+            configs: Configs::new(),
+        };
+        let image = Image::default().apply(&create, 0).expect("new");
+        let refused = |name| refuse_internal(&image, name).err().map(|error| error.kind);
+        assert_eq!(refused("__consumer_offsets"), Some(ErrorKind::PolicyViolation));
+        assert_eq!(refused("__x"), Some(ErrorKind::TopicNotFound), "as every other command says");
+        assert_eq!(refused("orders"), None, "a user's");
     }
 }

@@ -23,7 +23,7 @@ impl Broker {
     /// internal topics, TOPIC_NOT_FOUND, INVALID_REQUEST; of a partition: PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE.
     pub async fn trim_topic(self: &Arc<Self>, request: TrimTopic) -> Result<Vec<TrimmedPartition>, Error> {
         self.refuse_when_stopping()?;
-        refuse_internal(&request.name)?;
+        refuse_internal(&self.image(), &request.name)?;
         find_topic(&self.image(), &request.name)?;
         check_items(&request)?;
         let mut plans = Vec::with_capacity(request.partitions.len());

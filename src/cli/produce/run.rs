@@ -10,6 +10,7 @@ use super::args::{Acks, Codec, ProduceArgs};
 use super::flights::{Echo, Flights};
 use super::input::{Chunk, Line, lines};
 use super::parse::{Parser, delimiter};
+use crate::base::topic_name::fault;
 use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
@@ -78,7 +79,7 @@ fn echo(args: &ProduceArgs) -> Result<Echo, Failure> {
 }
 
 fn missing_topic(mut error: Error, topic: &str) -> Failure {
-    if error.kind == ErrorKind::TopicNotFound {
+    if error.kind == ErrorKind::TopicNotFound && fault(topic).is_none() {
         error.message += &format!(" (`weir topic create {topic}` creates it)");
     }
     error.into()

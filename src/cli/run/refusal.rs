@@ -109,7 +109,10 @@ const FLAGS: &[(&[&str], &str)] = &[
         "produce is idempotent by itself: a retry neither doubles nor reorders",
     ),
     (&["--txn", "--transactional-id", "--read-uncommitted"], "this version has no transactions"),
-    (&["--commit"], "this version has no consumer groups; -o says where to begin"),
+    (
+        &["--commit"],
+        "`weir consume TOPIC -g GROUP` commits what it printed; `weir group reset-offsets GROUP --to end` sets it by hand",
+    ),
     (&["--follow"], "consume follows by itself; -e ends at the end"),
     (
         &["--create", "--list", "--describe", "--alter", "--delete"],

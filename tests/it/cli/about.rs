@@ -55,8 +55,10 @@ fn contexts_name_brokers() {
 fn contexts_that_are_added_at_the_same_time_are_all_kept() {
     let served = Served::start();
     let names: Vec<String> = (0..24).map(|number| format!("c{number:02}")).collect();
-    let adding: Vec<_> =
-        names.iter().map(|name| served.weir(&["context", "add", name, "-q"]).stdout(Stdio::null()).spawn().unwrap()).collect();
+    let adding: Vec<_> = names
+        .iter()
+        .map(|name| served.weir(&["context", "add", name, "-q"]).stdout(Stdio::null()).spawn().unwrap())
+        .collect();
     for mut process in adding {
         assert!(process.wait().unwrap().success());
     }

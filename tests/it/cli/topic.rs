@@ -56,3 +56,41 @@ fn one_failed_item_fails_the_command_and_spares_the_others() {
     assert_eq!((missing.code, missing.out.as_str()), (0, ""));
     assert!(missing.err.contains("no topic matches 'zzz*'"), "{}", missing.err);
 }
+
+#[test]
+fn a_name_that_no_topic_can_have_gets_one_answer_from_every_command() {
+    let served = Served::start();
+    for (name, why) in [
+        ("__x", "names that begin with '__' are the broker's own"),
+        ("", "it is empty"),
+        ("a b", "it has the illegal character ' ' at 1"),
+    ] {
+        let told = format!(
+            "error: topic '{name}' does not exist, and none can have that name: {why}; correct it   [TOPIC_NOT_FOUND]\n"
+        );
+        for before in [
+            &["topic", "describe"][..],
+            &["topic", "delete"],
+            &["topic", "alter", "-c", "retention.ms=1d"],
+            &["topic", "trim", "--to", "end"],
+            &["consume", "-e"],
+            &["consume", "-e", "-g", "g"],
+            &["produce"],
+            &["log", "segments"],
+        ] {
+            let ran = served.run(&[before, &[name]].concat());
+            assert_eq!((ran.code, &ran.err), (1, &told), "{before:?}");
+        }
+    }
+    let ran = served.run(&["produce", "nope"]);
+    assert!(ran.err.contains("or correct the name (`weir topic create nope` creates it)"), "{ran:?}");
+    assert_eq!(served.run(&["consume", "nope", "-e", "-g", "g"]).code, 1);
+    served.prints(&["topic", "create", "orders"]);
+    assert_eq!(served.run(&["consume", "orders", "-e", "-g", "g"]).code, 0);
+    for before in
+        [&["topic", "delete"][..], &["topic", "trim", "--to", "end"], &["topic", "alter", "-d", "flush"]]
+    {
+        let ran = served.run(&[before, &["__consumer_offsets"]].concat());
+        assert!(ran.err.contains("only the broker writes to it"), "{ran:?}");
+    }
+}

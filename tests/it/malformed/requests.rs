@@ -96,8 +96,8 @@ fn produce_table() -> Vec<Produce> {
             "the broker's own topic",
             all,
             pb::ProduceBatch { topic: "__cluster_metadata".to_owned(), ..good() },
-            Reason::PolicyViolation,
-            &["__cluster_metadata"],
+            Reason::TopicNotFound,
+            &["__cluster_metadata", "are the broker's own"],
         ),
         (
             "a producer id alone",

@@ -109,8 +109,8 @@ async fn changes_of_topics_are_refused_with_the_reason() {
                 set_configs: HashMap::from([("flush".to_owned(), "os".to_owned())]),
                 ..update("__cluster_metadata")
             },
-            Reason::PolicyViolation,
-            &["__cluster_metadata"],
+            Reason::TopicNotFound,
+            &["__cluster_metadata", "are the broker's own"],
         ),
     ];
     for (name, request, reason, says) in updates {
@@ -120,8 +120,7 @@ async fn changes_of_topics_are_refused_with_the_reason() {
         };
         lines.push(Line { name: name.to_owned(), answer, reason, says });
     }
-    for (topic, reason) in [("none", Reason::TopicNotFound), ("__cluster_metadata", Reason::PolicyViolation)]
-    {
+    for (topic, reason) in [("none", Reason::TopicNotFound), ("__cluster_metadata", Reason::TopicNotFound)] {
         let request = pb::DeleteTopicRequest { name: topic.to_owned(), validate_only: false };
         let answer = match calls.delete_topic(request).await {
             Ok(_) => Err("it was done".to_owned()),
