@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
+use super::about::{all_settings, context_names};
 use super::exit::Failure;
 use super::output::{Form, set_form};
 use crate::base::time::parse_ms;
@@ -27,6 +29,7 @@ pub struct Global {
     pub bootstrap: String,
     /// Take the broker of this context
     #[arg(short = 'C', long, global = true, env = "WEIR_CONTEXT", hide_env = true, value_name = "NAME")]
+    #[arg(add = ArgValueCompleter::new(context_names))]
     pub context: Option<String>,
     /// JSON: a document, or a line for each record
     #[arg(short = 'J', long, global = true)]
@@ -62,6 +65,7 @@ pub struct Global {
     pub no_input: bool,
     /// A setting of the broker (serve) or the client
     #[arg(short = 'X', global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(add = ArgValueCompleter::new(all_settings))]
     pub setting: Vec<(String, String)>,
 }
 

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
+
+use super::candidates::subjects;
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -62,6 +65,7 @@ Examples:
 #[command(before_help = CHEAT_EXAMPLES)]
 pub struct CheatArgs {
     /// Only this subject
+    #[arg(add = ArgValueCompleter::new(subjects))]
     pub subject: Option<String>,
 }
 

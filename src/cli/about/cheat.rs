@@ -33,6 +33,11 @@ pub(in crate::cli) fn run(global: &Global, args: &CheatArgs) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
+/// The subjects.
+pub(super) fn titles() -> impl Iterator<Item = &'static str> {
+    SHEET.split("\n## ").skip(1).map(|text| Section::parse(text).title)
+}
+
 /// A subject with its lines.
 struct Section {
     title: &'static str,

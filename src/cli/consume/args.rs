@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::grep::Pattern;
-use crate::cli::about::{group_names, topic_names};
+use crate::cli::about::{group_names, partitions, places, topic_names};
 use crate::cli::global::{duration, last_records, partition, record_count};
 
 const EXAMPLES: &str = "\
@@ -51,10 +51,11 @@ pub struct ConsumeArgs {
     /// Where to begin: start, end, N, -N (end minus N), +N, A:B (from A up to B), @TIME, @TIME:TIME
     /// [default: end, or start with -e]
     #[arg(short, long, value_name = "OFFSET", allow_hyphen_values = true, verbatim_doc_comment)]
+    #[arg(add = ArgValueCompleter::new(places))]
     pub offset: Vec<String>,
     /// Only these partitions
     #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
-    #[arg(conflicts_with = "group")]
+    #[arg(conflicts_with = "group", add = ArgValueCompleter::new(partitions))]
     pub partitions: Vec<i32>,
     /// Exit at the ends as they are now
     #[arg(short, long)]

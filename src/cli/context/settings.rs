@@ -26,6 +26,11 @@ struct ClientKey {
 pub struct ClientSettings(BTreeMap<&'static str, u64>);
 
 impl ClientSettings {
+    /// What can be set.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        KEYS.iter().map(|key| key.name)
+    }
+
     /// Reads pairs of the command line, and the variables that `variable` knows.
     ///
     /// Errors: every mistake, each with its place.

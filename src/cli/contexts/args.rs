@@ -1,6 +1,9 @@
 //! Arguments of `weir context`.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::cli::about::context_names;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +63,7 @@ Examples:
 #[command(before_help = USE_EXAMPLES)]
 pub struct UseArgs {
     /// Name of the context
+    #[arg(add = ArgValueCompleter::new(context_names))]
     pub name: String,
 }
 
@@ -83,6 +87,7 @@ Examples:
 #[command(before_help = SHOW_EXAMPLES)]
 pub struct ShowArgs {
     /// Name of the context [default: the one in use]
+    #[arg(add = ArgValueCompleter::new(context_names))]
     pub name: Option<String>,
 }
 
@@ -95,7 +100,7 @@ Examples:
 #[command(before_help = REMOVE_EXAMPLES)]
 pub struct RemoveArgs {
     /// Names of the contexts
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(context_names))]
     pub names: Vec<String>,
 }
 

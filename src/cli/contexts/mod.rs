@@ -7,4 +7,4 @@ mod run;
 mod store;
 
 pub use args::ContextArgs;
-pub use run::{resolve, run};
+pub use run::{names, resolve, run};

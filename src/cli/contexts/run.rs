@@ -38,6 +38,12 @@ fn from_context(global: &Global) -> Result<String, String> {
     }
 }
 
+/// Names of all contexts; none where the file can't be read.
+pub fn names() -> Vec<String> {
+    let contexts = store::path().and_then(|path| store::read(&path));
+    contexts.map(|contexts| contexts.contexts.into_keys().collect()).unwrap_or_default()
+}
+
 /// Runs `weir context`.
 pub fn run(global: &Global, args: &ContextArgs) -> Result<Exit, Failure> {
     let path = store::path().map_err(Failure::failed)?;

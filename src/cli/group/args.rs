@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::selection::Selection;
-use crate::cli::about::group_names;
+use crate::cli::about::{group_names, places, topic_names};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -115,7 +115,7 @@ pub struct ResetArgs {
     #[arg(add = ArgValueCompleter::new(group_names))]
     pub group: String,
     /// This place: start, end, N, -N, +N, @TIME
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, add = ArgValueCompleter::new(places))]
     pub to: Option<String>,
     /// Where another group stands
     #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(group_names))]
@@ -124,7 +124,7 @@ pub struct ResetArgs {
     #[arg(long, value_name = "FILE")]
     pub to_file: Option<String>,
     /// Only this topic, or these partitions of it; may be repeated [default: all that the source has]
-    #[arg(short, long = "topic", value_name = "TOPIC[:N,..]", value_parser = Selection::parse)]
+    #[arg(short, long = "topic", value_name = "TOPIC[:N,..]", value_parser = Selection::parse, add = ArgValueCompleter::new(topic_names))]
     pub topics: Vec<Selection>,
     /// Carry the plan out
     #[arg(long)]
@@ -157,6 +157,6 @@ pub struct DeleteOffsetsArgs {
     #[arg(add = ArgValueCompleter::new(group_names))]
     pub group: String,
     /// This topic, or these partitions of it; may be repeated
-    #[arg(short, long = "topic", value_name = "TOPIC[:N,..]", required = true, value_parser = Selection::parse)]
+    #[arg(short, long = "topic", value_name = "TOPIC[:N,..]", required = true, value_parser = Selection::parse, add = ArgValueCompleter::new(topic_names))]
     pub topics: Vec<Selection>,
 }

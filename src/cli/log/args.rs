@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::base::Offset;
-use crate::cli::about::topic_names;
+use crate::cli::about::{partitions, topic_names};
 use crate::cli::global::{offset, partition};
 
 const EXAMPLES: &str = "\
@@ -87,6 +87,7 @@ pub struct SegmentsArgs {
     pub topic: TopicAndPartition,
     /// Only these partitions
     #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
+    #[arg(add = ArgValueCompleter::new(partitions))]
     pub partitions: Vec<i32>,
 }
 

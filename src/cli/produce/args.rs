@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::cli::about::topic_names;
+use crate::cli::about::{partitions, topic_names};
 use crate::cli::global::{key_value, partition, record_count, record_rate};
 
 const EXAMPLES: &str = "\
@@ -52,6 +52,7 @@ pub struct ProduceArgs {
     pub headers: Vec<(String, String)>,
     /// Partition of every record [default: by key, else in turns]
     #[arg(short, long, value_name = "N", conflicts_with = "json", value_parser = partition)]
+    #[arg(add = ArgValueCompleter::new(partitions))]
     pub partition: Option<i32>,
     /// When a record counts as written: all, 1 (leader), 0 (never asked)
     #[arg(short, long, default_value = "all", hide_possible_values = true)]

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::cli::about::topic_names;
+use crate::cli::about::{partitions, places, topic_keys, topic_names, topic_settings};
 use crate::cli::global::{key_value, partition, partition_count};
 
 const EXAMPLES: &str = "\
@@ -64,6 +64,7 @@ pub struct CreateArgs {
     pub replicas: Option<u32>,
     /// A setting, such as retention.ms=7d or segment.bytes=64MiB
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(add = ArgValueCompleter::new(topic_settings))]
     pub configs: Vec<(String, String)>,
     /// A topic that exists already is no error
     #[arg(long)]
@@ -141,9 +142,10 @@ pub struct AlterArgs {
     pub name: String,
     /// A setting to set
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(add = ArgValueCompleter::new(topic_settings))]
     pub configs: Vec<(String, String)>,
     /// A setting that goes back to its default
-    #[arg(short, long = "delete-config", value_name = "KEY")]
+    #[arg(short, long = "delete-config", value_name = "KEY", add = ArgValueCompleter::new(topic_keys))]
     pub deleted: Vec<String>,
     /// Raise the number of partitions to N
     #[arg(short, long, value_name = "N", value_parser = partition_count)]
@@ -187,10 +189,11 @@ pub struct TrimArgs {
     #[arg(add = ArgValueCompleter::new(topic_names))]
     pub name: String,
     /// Records below this place go: start, end, N, -N, +N, @TIME
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, add = ArgValueCompleter::new(places))]
     pub to: String,
     /// Only these partitions
     #[arg(short, long, value_name = "N,..", value_delimiter = ',', value_parser = partition)]
+    #[arg(add = ArgValueCompleter::new(partitions))]
     pub partitions: Vec<i32>,
     /// Show what would go, remove nothing
     #[arg(long)]

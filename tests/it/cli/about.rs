@@ -121,6 +121,29 @@ fn a_shell_gets_commands_flags_and_topics() {
     served.prints(&["consume", "orders", "-g", "billing", "-e"]);
     assert_eq!(complete(&["group", "describe", "b"]), "billing");
     assert_eq!(complete(&["consume", "orders", "-g", ""]), "billing");
+    served.prints(&["topic", "create", "wide", "-p", "3"]);
+    served.prints(&["context", "add", "local"]);
+    for (words, offered) in [
+        (&["context", "use", ""][..], &["local"][..]),
+        (&["topic", "list", "-C", "l"], &["local"]),
+        (&["cheat", "off"], &["offsets"]),
+        (&["topic", "create", "x", "-c", "cleanup.policy=d"], &["cleanup.policy=delete"]),
+        (&["topic", "alter", "orders", "-c", "retention."], &["retention.ms=", "retention.bytes="]),
+        (&["topic", "alter", "orders", "-d", "retention.m"], &["retention.ms"]),
+        (&["topic", "list", "-X", "lin"], &["linger.ms="]),
+        (&["serve", "-X", "log.format="], &["log.format=text", "log.format=json"]),
+        (&["consume", "orders", "-o", "s"], &["start"]),
+        (&["topic", "trim", "orders", "--to", "@"], &["@-1h", "@-1d"]),
+        (&["consume", "wide", "-p", ""], &["0", "1", "2"]),
+        (&["produce", "wide", "-p", ""], &["0", "1", "2"]),
+        (&["log", "segments", "orders", "-p", ""], &["0"]),
+        (&["group", "reset-offsets", "billing", "-t", "w"], &["wide"]),
+        (&["produce", "orders", "-z", "z"], &["zstd"]),
+    ] {
+        let told = complete(words);
+        let values: Vec<&str> = told.lines().filter(|line| !line.starts_with('-')).collect();
+        assert_eq!(values, offered, "{words:?}");
+    }
     assert!(complete(&["produce", "--par"]).contains("--partition"));
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(served.prints(&["completions", shell]).contains("weir"), "{shell}");
