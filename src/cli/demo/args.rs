@@ -7,13 +7,13 @@ use crate::cli::sample::SEED;
 const EXAMPLES: &str = "\
 Examples:
   weir demo                      until Ctrl-C
-  weir demo --once --speed 10    exits with the check's result: 0 passed, 1 failed";
+  weir demo --once --speed 10    exits with the result of the checks: 0 passed, 1 failed";
 
 /// `weir demo`.
 #[derive(Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub struct DemoArgs {
-    /// Exit after the check
+    /// Exit after the checks
     #[arg(long)]
     pub once: bool,
     /// Other sample records

@@ -1,4 +1,4 @@
-//! Sample records into the broker and out of it again, at the same time.
+//! The first scene: sample records into the broker and out of it again, at the same time.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,10 +17,12 @@ use crate::client::{Client, Consumer, Delivery, Producer, Record, Start};
 
 /// Topics of the demo with their partitions: two with keys, one without.
 pub(super) const TOPICS: [(SampleKind, i32); 3] =
-    [(SampleKind::Prices, 3), (SampleKind::Activity, 6), (SampleKind::Emails, 3)];
+    [(SampleKind::Prices, 3), (SampleKind::Activity, ACTIVITY_PARTITIONS), (SampleKind::Emails, 3)];
 
+/// Partitions of the topic that the second scene goes on with.
+pub(super) const ACTIVITY_PARTITIONS: i32 = 6;
 /// Records a second at speed 1.
-const RATE: f64 = 1_000.0;
+pub(super) const RATE: f64 = 1_000.0;
 /// After the last acknowledgement, records that do not come for this long are lost.
 const LOST_AFTER: Duration = Duration::from_secs(10);
 /// After the last record, a double would come within this time.
@@ -75,7 +77,8 @@ fn samples(seed: u64) -> Vec<Record> {
     all.into_iter().map(|(topic, sample)| record(topic, sample)).collect()
 }
 
-fn record(topic: &str, sample: SampleRecord) -> Record {
+/// A sample as it is sent.
+pub(super) fn record(topic: &str, sample: SampleRecord) -> Record {
     let mut record = Record::to(topic).value(sample.value);
     record.key = sample.key.map(Into::into);
     record.headers = sample.headers.into_iter().map(|(key, value)| (key, Some(value.into()))).collect();

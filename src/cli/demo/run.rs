@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::activity::{self, Ending};
 use super::args::DemoArgs;
 use super::check::Verdict;
 use super::flow;
+use super::readers::GROUP;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::machine::this_machine;
@@ -52,7 +54,7 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
     Ok(end)
 }
 
-/// Records and check; then, unless it is to end here, until a signal.
+/// Both scenes with their checks; then, unless it is to end here, until a signal.
 async fn show(
     context: &Context,
     args: &DemoArgs,
@@ -64,13 +66,19 @@ async fn show(
     flow::create_topics(&client).await?;
     let topics = flow::TOPICS.map(|(kind, partitions)| format!("{} ({partitions} partitions)", kind.name()));
     say(&context, format!("sending sample records to {}, and reading them back\n", topics.join(", ")))?;
-    let Some(verdict) = flow::run(&context, args, &client, signals).await? else { return Ok(Exit::Done) };
+    let Some(flowed) = flow::run(&context, args, &client, signals).await? else { return Ok(Exit::Done) };
+    say(&context, format!("{flowed}\n"))?;
+    let said = format!("\nsending more to activity, read by group '{GROUP}', whose readers come and go\n");
+    say(&context, said)?;
+    let Some(read) = activity::run(&context, args, &client, signals).await? else { return Ok(Exit::Done) };
+    say(&context, format!("{read}\n"))?;
+    let passed = [flowed.passed(), read.order.passed()];
     match context.global.json {
-        true => print_document("demo", fields(address, verdict))?,
-        false => print(format!("{verdict}\n"))?,
+        true => print_document("demo", fields(address, flowed, read))?,
+        false => print(format!("\n{}\n", conclusion(passed)))?,
     }
     if args.once {
-        return Ok(exit_of(verdict));
+        return Ok(if passed == [true; 2] { Exit::Done } else { Exit::Failed });
     }
     say(&context, next_steps(address))?;
     signals.next().await;
@@ -78,18 +86,26 @@ async fn show(
 }
 
 /// Prints a line for people.
-fn say(context: &Context, line: impl AsRef<str>) -> Result<(), Failure> {
+pub(super) fn say(context: &Context, line: impl AsRef<str>) -> Result<(), Failure> {
     if context.global.json { Ok(()) } else { print(line) }
 }
 
-fn fields(address: &str, verdict: Verdict) -> Map<String, Value> {
-    let mut fields = verdict.fields();
+fn fields(address: &str, flowed: Verdict, read: Ending) -> Map<String, Value> {
+    let mut fields = flowed.fields();
     fields.insert("address".to_owned(), json!(address));
+    fields.insert("passed".to_owned(), json!(flowed.passed() && read.order.passed()));
+    fields.insert("group".to_owned(), read.document());
     fields
 }
 
-fn exit_of(verdict: Verdict) -> Exit {
-    if verdict.passed() { Exit::Done } else { Exit::Failed }
+/// What the checks of both scenes come to.
+fn conclusion(passed: [bool; 2]) -> &'static str {
+    match passed {
+        [true, true] => "both checks passed",
+        [false, true] => "FAILED: the check of the first scene",
+        [true, false] => "FAILED: the check of the second scene, of the group",
+        [false, false] => "FAILED: the checks of both scenes",
+    }
 }
 
 fn next_steps(address: &str) -> String {
@@ -99,6 +115,7 @@ fn next_steps(address: &str) -> String {
   weir -b {address} consume prices -o start -e -f '%p/%o %k %v\\n'
   weir -b {address} consume activity --tail 3 -J
   weir -b {address} produce emails 'hello from me'
+  weir -b {address} group describe {GROUP}
 Ctrl-C stops the broker and removes its data.\n"
     )
 }

@@ -90,14 +90,14 @@ fn every_setting_is_printed_with_its_source() {
     assert!(served.prints(&["serve", "--print-config", "-J"]).contains("\"source\":\"default\""));
 }
 
-#[test]
-fn a_demo_that_is_interrupted_while_records_flow_says_nothing_but_that_it_stops() {
+/// Interrupts a demo when it has printed a line with these words.
+fn interrupt_demo_at(words: &str) {
     let served = Served::start();
-    let mut weir = served.weir(&["demo"]);
+    let mut weir = served.weir(&["demo", "--speed", "2"]);
     let mut demo = weir.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(demo.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.contains(" written, ") {
+    while !line.contains(words) {
         line.clear();
         assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it was interrupted");
     }
@@ -125,4 +125,10 @@ fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
         let status = demo.wait().unwrap();
         assert_eq!((status.code(), entries()), (Some(0), 0));
     }
+}
+
+#[test]
+fn a_demo_that_is_interrupted_while_records_flow_says_nothing_but_that_it_stops() {
+    interrupt_demo_at(" written, ");
+    interrupt_demo_at("reader 2 joined");
 }
