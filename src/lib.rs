@@ -41,5 +41,10 @@ pub struct ReadmeCode;
 #[doc = include_str!("../docs/tutorials/ordered-user-activity.md")]
 pub struct TutorialCode;
 
+/// That of the page on groups.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/explanation/groups.md")]
+pub struct GroupsCode;
+
 pub use base::{Error, ErrorKind, Outcome};
 pub use client::{Acks, Client, Record};

@@ -44,13 +44,15 @@ impl GroupConsumer {
     ///
     /// ```no_run
     /// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
-    /// let consumer = client.consumer().group("activity").topics(["activity"]).build().await?;
-    /// consumer
-    ///     .run_by_key(64, |record| async move {
-    ///         println!("{:?}", record.value);
-    ///         Ok::<(), weir::Error>(())
-    ///     })
-    ///     .await?;
+    /// // 64 users at a time; what one user did is worked on in the order in which it was done.
+    /// let consumer = client.consumer().group("shop").topic("activity").build().await?;
+    /// let work = |record: weir::client::ConsumerRecord| async move {
+    ///     println!("{:?} {:?}", record.key, record.value);
+    ///     Ok::<(), weir::Error>(())
+    /// };
+    /// // Until Ctrl-C, which finishes and commits what was begun.
+    /// let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    /// consumer.run_by_key_until(64, work, stop).await?;
     /// # Ok(())
     /// # }
     /// ```

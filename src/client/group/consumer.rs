@@ -29,14 +29,75 @@ use crate::base::{Error, ErrorKind, Offset, TopicPartition};
 /// Dropping it leaves the group without a commit: what was processed since the last one is read again by others. A process that dies
 /// leaves its partitions to others after the session timeout.
 ///
+/// # When a record counts as done
+///
+/// At least once: it is committed after it was processed. After a crash those since the last commit are processed again.
+///
 /// ```no_run
+/// # async fn process(record: weir::client::ConsumerRecord) {}
 /// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
-/// let builder = client.consumer().group("billing").topics(["orders"]);
-/// let mut consumer = builder.build().await?; // at least once
-/// // builder.commit_before_processing(): at most once; builder.manual_commit(): when you say so
+/// let mut consumer = client.consumer().group("billing").topic("orders").build().await?;
+/// while let Some(record) = consumer.next().await {
+///     process(record?).await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// At most once: it is committed before it is given out. After a crash those that were not processed yet are left out.
+///
+/// ```no_run
+/// # async fn process(record: weir::client::ConsumerRecord) {}
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let mut consumer = client.consumer().group("billing").topic("orders").commit_before_processing().build().await?;
+/// while let Some(record) = consumer.next().await {
+///     process(record?).await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// When the program says so, for work that is done many records at a time; also at least once:
+///
+/// ```no_run
+/// # async fn process(record: &weir::client::ConsumerRecord) -> bool { true }
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let mut consumer = client.consumer().group("billing").topic("orders").manual_commit().build().await?;
+/// while let Some(record) = consumer.next().await.transpose()? {
+///     if process(&record).await {
+///         consumer.commit(&record).await?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Many records at a time, in order for each key: [`GroupConsumer::run_by_key`].
+///
+/// # What it tells
+///
+/// A member that is too slow, or that is no member any more, hears of it: as an item of its own kind, between records, never in a log
+/// alone.
+///
+/// | kind | what happened | what follows |
+/// |---|---|---|
+/// | `PartitionNotOwned` | a stall: a record was in work when its partition had to be given up, for four fifths of the rebalance timeout; the next owner reads it again | records of the other partitions |
+/// | `UnknownMember` | the member was away for longer than its session timeout, and all that it had went to others | it joins anew by itself; records |
+/// | `MemberFenced` | another took its place: the same instance id joined elsewhere | `None` |
+/// | `OffsetOutOfRange`, `Diverged`, `DamagedRange` | a partition can't be read on; the error names the range | records of other partitions; this one after [`GroupConsumer::seek`] |
+///
+/// ```no_run
+/// # async fn process(record: weir::client::ConsumerRecord) {}
+/// # async fn example(mut consumer: weir::client::GroupConsumer) -> Result<(), weir::Error> {
+/// use weir::ErrorKind;
+///
 /// while let Some(next) = consumer.next().await {
-///     let record = next?;
-///     println!("{}@{} {:?}", record.partition, record.offset, record.value);
+///     match next {
+///         Ok(record) => process(record).await,
+///         Err(error) if error.kind == ErrorKind::PartitionNotOwned => eprintln!("too slow: {error}"),
+///         Err(error) if error.kind == ErrorKind::UnknownMember => eprintln!("was away: {error}"),
+///         Err(error) => return Err(error),
+///     }
 /// }
 /// # Ok(())
 /// # }
