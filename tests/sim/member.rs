@@ -56,8 +56,6 @@ pub(super) struct Member {
     pub(super) is_joining: bool,
     pub(super) has_heartbeat: bool,
     pub(super) commits: BTreeSet<u64>,
-    /// Asked to leave; it comes back later.
-    pub(super) is_leaving: bool,
     /// Until then it does not let go of anything.
     pub(super) mute_until: Duration,
     /// Until then it works on nothing.
@@ -95,7 +93,6 @@ pub(super) fn members() -> Vec<Member> {
         is_joining: false,
         has_heartbeat: false,
         commits: BTreeSet::new(),
-        is_leaving: false,
         mute_until: Duration::ZERO,
         slow_until: Duration::ZERO,
     };
@@ -116,7 +113,7 @@ impl Member {
     pub(super) fn lose_connection(&mut self) {
         self.is_connected = false;
         self.connection += 1;
-        (self.is_woken, self.is_joining, self.has_heartbeat, self.is_leaving) = Default::default();
+        (self.is_woken, self.is_joining, self.has_heartbeat) = Default::default();
         self.commits.clear();
         for held in self.held_mut() {
             // Nobody knows what became of the last commit.

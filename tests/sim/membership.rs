@@ -149,9 +149,8 @@ impl World {
     /// A member says goodbye; a static one may keep its place.
     pub(super) fn leave(&mut self, index: usize, keep: bool) -> Stepped {
         let now = self.now();
-        let member = &mut self.members[index];
+        let member = &self.members[index];
         let Some(member_id) = member.id.clone().filter(|_| member.is_connected) else { return Ok(()) };
-        member.is_leaving = true;
         // Only a static member can keep its place.
         match keep && member.instance.is_some() {
             true => self.sessions.falls_silent(&member_id, now),

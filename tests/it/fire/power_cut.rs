@@ -3,6 +3,7 @@
 //! At `flush=ack` nothing acknowledged and nothing shown is lost; at `interval` and `os` only the end of a partition is, and the
 //! readers are told before they are given anything else.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -18,13 +19,14 @@ use crate::process::{BrokerProcess, free_port};
 /// Cuts where `$WEIR_CUTS` does not say.
 const CUTS_DEFAULT: usize = 2;
 /// How long a broker lives, in ms.
-const LIFE_MS: std::ops::RangeInclusive<u64> = 100..=1500;
+const LIFE_MS: RangeInclusive<u64> = 100..=1500;
 /// How long it lives on after the cut, on a disk that refuses everything, in ms.
-const AFTER_MS: std::ops::RangeInclusive<u64> = 0..=200;
+const AFTER_MS: RangeInclusive<u64> = 0..=200;
+const AT_ONCE: RangeInclusive<u64> = 0..=0;
 const DISK_MEGABYTES: u32 = 512;
 
 /// How long a broker lives whose cuts take no more than a window, in ms: longer than that.
-const LONG_LIFE_MS: std::ops::RangeInclusive<u64> = 6_000..=8_000;
+const LONG_LIFE_MS: RangeInclusive<u64> = 6_000..=8_000;
 /// `flush.ms` of that broker's topic, whose segments and `flush.bytes` are large, since they lead to syncs as well; and how far an
 /// acknowledgement may be ahead of the disk then, since a sync takes its time.
 const FLUSH_MS: &str = "200";
@@ -32,39 +34,66 @@ const WINDOW: Duration = Duration::from_millis(200 + 3_000);
 /// One such cut for so many others.
 const FOR_EACH: usize = 10;
 
-async fn prove(kind: Kind) {
-    let disk = match Ext4::new(DISK_MEGABYTES) {
-        Ok(disk) => disk,
-        Err(reason) => return skip(&format!("power cuts, flush={}", kind.flush), &reason),
-    };
-    let port = free_port();
-    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
-    let mut broker = start();
-    broker.answers(None).await;
-    let mut load = Load::start(&broker.address(), &kind).await;
-    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
-    let cuts = number("WEIR_CUTS", CUTS_DEFAULT);
-    let mut idle = 0;
-    for _ in 0..cuts {
-        let before = load.acknowledged();
-        sleep(Duration::from_millis(rng.u64(LIFE_MS))).await;
-        disk.cut_power().unwrap();
-        sleep(Duration::from_millis(rng.u64(AFTER_MS))).await;
-        broker.kill();
-        idle += usize::from(load.acknowledged() == before);
-        disk.come_back().unwrap();
-        broker = start();
-        broker.answers(Some(TOPIC)).await;
+/// A broker under load on a disk whose power is cut now and then.
+struct Scene {
+    broker: BrokerProcess,
+    load: Load,
+    rng: fastrand::Rng,
+    port: u16,
+    /// When the power was cut.
+    cuts: Vec<Instant>,
+    /// Lives in which nothing was acknowledged.
+    idle: usize,
+    // WHY last: the broker and its readers are gone before their disk goes.
+    disk: Ext4,
+}
+
+impl Scene {
+    /// Starts both; where there can be no such disk, says so and gives `None`.
+    async fn start(kind: &Kind, name: &str) -> Option<Self> {
+        let disk = Ext4::new(DISK_MEGABYTES).inspect_err(|reason| skip(name, reason)).ok()?;
+        let port = free_port();
+        let mut broker = start_on(&disk, port);
+        broker.answers(None).await;
+        let load = Load::start(&broker.address(), kind).await;
+        let rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
+        Some(Self { broker, load, rng, port, cuts: Vec::new(), idle: 0, disk })
     }
-    load.stop().await;
+
+    /// The broker lives for so long; the power is cut, and so long after that the broker ends; both come back. In ms.
+    async fn live(mut self, life: RangeInclusive<u64>, after: RangeInclusive<u64>) -> Self {
+        let before = self.load.acknowledged();
+        sleep(Duration::from_millis(self.rng.u64(life))).await;
+        self.cuts.push(Instant::now());
+        self.disk.cut_power().unwrap();
+        sleep(Duration::from_millis(self.rng.u64(after))).await;
+        self.broker.kill();
+        self.idle += usize::from(self.load.acknowledged() == before);
+        self.disk.come_back().unwrap();
+        self.broker = start_on(&self.disk, self.port);
+        self.broker.answers(Some(TOPIC)).await;
+        self
+    }
+}
+
+fn start_on(disk: &Ext4, port: u16) -> BrokerProcess {
+    BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port)
+}
+
+async fn prove(kind: Kind) {
+    let name = format!("power cuts, flush={}", kind.flush);
+    let Some(mut scene) = Scene::start(&kind, &name).await else { return };
+    let cuts = number("WEIR_CUTS", CUTS_DEFAULT);
+    for _ in 0..cuts {
+        scene = scene.live(LIFE_MS, AFTER_MS).await;
+    }
+    let idle = scene.idle;
+    scene.load.stop().await;
     // At `interval` nothing that is older than its window may go, at `os` the window is longer than this life.
-    let kept = if kind.flush == "interval" { Some(load.flushed().await) } else { None };
+    let kept = if kind.flush == "interval" { Some(scene.load.flushed().await) } else { None };
     // WHY once more, at rest: nobody fills up again what this cut takes.
-    disk.cut_power().unwrap();
-    broker.kill();
-    disk.come_back().unwrap();
-    broker = start();
-    broker.answers(Some(TOPIC)).await;
+    scene = scene.live(AT_ONCE, AT_ONCE).await;
+    let Scene { broker, load, .. } = scene;
     let ends = load.ends().await;
     assert!(
         kept.as_ref().is_none_or(|kept| *kept == ends),
@@ -119,27 +148,12 @@ async fn only_the_end_is_lost_at_flush_os() {
 async fn no_more_than_the_window_is_lost_at_flush_interval() {
     let kind =
         Kind { settings: &[("flush.ms", FLUSH_MS), ("flush.bytes", "64MiB")], ..Kind::all("interval") };
-    let disk = match Ext4::new(DISK_MEGABYTES) {
-        Ok(disk) => disk,
-        Err(reason) => return skip("the window of flush=interval", &reason),
-    };
-    let port = free_port();
-    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
-    let mut broker = start();
-    broker.answers(None).await;
-    let mut load = Load::start(&broker.address(), &kind).await;
-    let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
-    let mut cuts = Vec::new();
+    let Some(mut scene) = Scene::start(&kind, "the window of flush=interval").await else { return };
     for _ in 0..(number("WEIR_CUTS", CUTS_DEFAULT) / FOR_EACH).max(1) {
-        sleep(Duration::from_millis(rng.u64(LONG_LIFE_MS))).await;
-        cuts.push(Instant::now());
-        disk.cut_power().unwrap();
-        broker.kill();
-        disk.come_back().unwrap();
-        broker = start();
-        broker.answers(Some(TOPIC)).await;
+        scene = scene.live(LONG_LIFE_MS, AT_ONCE).await;
     }
-    load.stop().await;
+    scene.load.stop().await;
+    let Scene { broker, load, cuts, .. } = scene;
     let mut checked = load.check(true).await;
     let lost = checked.sent.acknowledged() - checked.sent.found(&checked.log);
     checked.findings.extend(checked.sent.check_window(&checked.log, &cuts, WINDOW));
