@@ -4,7 +4,9 @@
 mod book;
 mod churn;
 mod commits;
+mod crowd;
 mod feed;
+mod growth;
 mod kept;
 mod members;
 mod mixed;
