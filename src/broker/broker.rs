@@ -84,7 +84,7 @@ impl Broker {
             counters: Arc::default(),
             producer_ids: ProducerIds::new(parts.metadata.clone(), &parts.env.rng),
             spread: Spread::default(),
-            groups: Groups::default(),
+            groups: Groups::new(parts.env.clock.clone()),
             started: parts.env.clock.monotonic(),
             directory: parts.data_dir.meta,
             env: parts.env,

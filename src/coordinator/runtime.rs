@@ -207,18 +207,6 @@ impl<S: Shard> ShardHost<S> {
         self.carry_out(&mut turn, effects, Some(timer)).await.is_ok()
     }
 
-    /// Puts all timers off by the time for which this process stood still: its own stall expires nobody.
-    pub async fn put_off(&self, by: Duration) {
-        let mut turn = self.turn.lock().await;
-        match &mut turn.state {
-            Some(state) => {
-                state.timers.give_credit(by);
-                self.note_next(state);
-            }
-            None => self.load_later(&mut turn),
-        }
-    }
-
     async fn step<T>(
         &self,
         work: impl FnOnce(&mut State<S>, Now, &mut Effects<S>) -> Result<T, RunError<S::Error>>,

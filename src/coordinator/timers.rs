@@ -8,23 +8,20 @@ use std::time::Duration;
 /// Holds: a name has one timer at most; timers go off in the order of their times, those of one moment by name.
 #[derive(Clone, Debug)]
 pub struct Timers<T> {
-    /// When each goes off, without the credit.
+    /// When each goes off.
     by_name: BTreeMap<T, Duration>,
     by_time: BTreeSet<(Duration, T)>,
-    /// Time that counts for no timer.
-    credit: Duration,
 }
 
 impl<T: Clone + Ord> Timers<T> {
     /// No timer runs.
     pub fn new() -> Self {
-        Self { by_name: BTreeMap::new(), by_time: BTreeSet::new(), credit: Duration::ZERO }
+        Self { by_name: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
     /// Goes off at `time`; one of that name that runs is replaced. Cost: logarithmic, as everywhere here.
     pub fn arm(&mut self, name: T, time: Duration) {
         self.cancel(&name);
-        let time = time.saturating_sub(self.credit);
         self.by_time.insert((time, name.clone()));
         self.by_name.insert(name, time);
         debug_assert_eq!(self.by_name.len(), self.by_time.len());
@@ -40,7 +37,7 @@ impl<T: Clone + Ord> Timers<T> {
 
     /// When the next one goes off.
     pub fn next(&self) -> Option<Duration> {
-        self.by_time.first().map(|(time, _)| *time + self.credit)
+        self.by_time.first().map(|(time, _)| *time)
     }
 
     /// Takes one that is due at `now`.
@@ -51,11 +48,6 @@ impl<T: Clone + Ord> Timers<T> {
         let (_, name) = self.by_time.pop_first()?;
         self.by_name.remove(&name);
         Some(name)
-    }
-
-    /// All timers that run go off so much later: while the process stood still, nobody could be heard.
-    pub fn give_credit(&mut self, stall: Duration) {
-        self.credit += stall;
     }
 
     /// How many run.
@@ -82,18 +74,6 @@ mod tests {
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
-    }
-
-    #[test]
-    fn credit_moves_those_that_run_and_not_those_armed_later() {
-        let mut timers = Timers::new();
-        timers.arm("a", ms(1_000));
-        timers.give_credit(ms(500));
-        timers.arm("b", ms(1_400));
-        assert_eq!(timers.next(), Some(ms(1_400)));
-        assert_eq!((timers.pop_due(ms(1_399)), timers.pop_due(ms(1_400))), (None, Some("b")));
-        assert_eq!((timers.pop_due(ms(1_499)), timers.pop_due(ms(1_500))), (None, Some("a")));
-        assert!(timers.is_empty() && timers.next().is_none());
     }
 
     #[derive(Clone, Debug)]

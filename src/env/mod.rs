@@ -4,6 +4,7 @@
 //! through this module, so that all of it runs on the in-memory twin in tests. Reading order: [`disk`], [`clock`],
 //! [`rng`], then the implementations.
 
+pub mod awake_clock;
 pub mod clock;
 pub mod disk;
 pub mod files;
@@ -20,6 +21,7 @@ pub mod threads;
 
 use std::sync::Arc;
 
+pub use awake_clock::AwakeClock;
 pub use clock::{Clock, RealClock};
 pub use disk::{Disk, DiskError, DiskErrorKind, File, OpKind};
 pub use files::{CachedFile, FileCache};

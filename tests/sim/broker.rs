@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use weir::base::budget::Budget;
 use weir::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use weir::coordinator::group::{GroupShard, GroupSignal};
 use weir::coordinator::runtime::{Listener, ShardHost};
-use weir::env::{Disk, Env, SimDisk};
+use weir::env::{AwakeClock, Disk, Env, SimDisk};
 use weir::log::{LogSpec, LogStore, StoreOptions, folder};
 use weir::metrics::TopicCounters;
 use weir::replica::Partition;
@@ -59,6 +61,9 @@ pub(super) struct Broker {
     pub(super) host: Arc<ShardHost<GroupShard>>,
     pub(super) board: Arc<Board>,
     pub(super) offsets: Arc<Partition>,
+    /// What timers go by.
+    pub(super) clock: Arc<AwakeClock>,
+    beat: BoxFuture<'static, ()>,
     partitions: BTreeMap<TopicPartition, Arc<Partition>>,
     leader_epoch: LeaderEpoch,
 }
@@ -79,7 +84,7 @@ impl Broker {
         leader_epoch: LeaderEpoch,
         rule: Option<SimRule>,
     ) -> Option<Self> {
-        let (disk, clock) = (env.disk.clone(), env.clock.clone());
+        let (disk, clock) = (env.disk.clone(), AwakeClock::new(env.clock.clone()));
         let options = StoreOptions {
             disk_reserve_bytes: RESERVE_BYTES,
             open_files_max: 64,
@@ -90,10 +95,19 @@ impl Broker {
         let offsets = open(&*disk, &store, offsets_spec(leader_epoch))?;
         let board = Arc::<Board>::default();
         let empty = move || empty_machine(rule);
-        let host = ShardHost::new(offsets.clone(), clock, board.clone(), Budget::new(MEMORY_BYTES), empty);
-        let partitions = BTreeMap::new();
-        let mut broker = Self { disk, store, host, board, offsets, partitions, leader_epoch };
+        let host =
+            ShardHost::new(offsets.clone(), clock.clone(), board.clone(), Budget::new(MEMORY_BYTES), empty);
+        let (partitions, beats) = (BTreeMap::new(), clock.clone());
+        let beat = async move { beats.beat().await }.boxed();
+        let mut broker = Self { disk, store, host, board, offsets, clock, beat, partitions, leader_epoch };
+        broker.beat();
         broker.open_all(topics).then_some(broker)
+    }
+
+    /// Time has passed: the broker sees how much, and whether it stood still.
+    pub(super) fn beat(&mut self) {
+        let is_over = self.beat.as_mut().now_or_never();
+        assert!(is_over.is_none(), "it beats for ever");
     }
 
     /// Opens the partitions that are not open yet. Whether all could be.

@@ -27,9 +27,6 @@ use crate::trace::Trace;
 /// When a world begins, in ms since 1970.
 const START_MS: i64 = 1_700_000_000_000;
 
-/// A process that comes to its timers later than this stood still, and knows it: as the broker's own care of groups does.
-const STALL: Duration = Duration::from_secs(1);
-
 /// Something that must hold did not.
 #[derive(Clone, Debug)]
 pub(super) struct Breach {
@@ -285,18 +282,14 @@ impl World {
     pub(super) fn pass(&mut self, time: Duration) -> Stepped {
         self.clock.advance(time);
         self.disk.set_now_ms(self.clock.now_ms());
-        let now = self.clock.monotonic();
-        let due = self.broker.as_ref().and_then(|broker| broker.host.next_timer()).filter(|at| *at <= now);
-        if let Some(due) = due {
-            let late = now - due;
+        self.broker.iter_mut().for_each(Broker::beat);
+        let is_due =
+            |broker: &Broker| broker.host.next_timer().is_some_and(|at| at <= broker.clock.monotonic());
+        if self.broker.as_ref().is_some_and(is_due) {
             self.call(Of::Nobody, |broker| {
                 let host = broker.host.clone();
                 async move {
-                    if late > STALL {
-                        host.put_off(late).await;
-                    } else {
-                        host.expire().await;
-                    }
+                    host.expire().await;
                     Answer::Done
                 }
             });

@@ -9,10 +9,10 @@ use futures_util::future::{Either, join3, select};
 use futures_util::stream::FuturesUnordered;
 
 use super::errors::group_error;
-use super::hosts::GroupHost;
+use super::hosts::{GroupHost, Groups};
 use super::offsets_topic::OFFSETS_TOPIC;
 use crate::base::limits::OFFSETS_PARTITIONS;
-use crate::base::{Error, GroupId, Offset};
+use crate::base::{Error, GroupId};
 use crate::broker::Broker;
 use crate::broker::fetch::list_offset;
 use crate::broker::request::{OffsetAt, OffsetQuestion};
@@ -21,13 +21,14 @@ use crate::coordinator::group::commands::{InstallTarget, TopicsChanged};
 use crate::coordinator::group::position::Position;
 use crate::coordinator::group::start::Start;
 use crate::coordinator::group::{GroupCommand, TopicFacts};
+use crate::env::Clock;
 use crate::env::threads::off_shard;
-
-/// A process that comes to its timers later than this stood still itself: members could not be heard.
-const STALL: Duration = Duration::from_secs(1);
 
 /// How long a target waits that could not be computed, such as while the disk is full.
 const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause before topics are told again. WHY longer and longer: a log that is offline stays so until a restart.
+const AGAIN_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Looks after groups until it is dropped. For one task of the broker; must run while groups have members.
 pub async fn look_after_groups(broker: Arc<Broker>) {
@@ -46,7 +47,7 @@ async fn load_all(broker: &Arc<Broker>) {
     for number in 0..OFFSETS_PARTITIONS {
         let loaded = async {
             let host = broker.host_of(number).await?;
-            tell_topics(broker, &host).await
+            host.load().await.map_err(|error| group_error(&GroupId::stored("*"), error))
         };
         if let Err(error) = loaded.await {
             tracing::error!(partition = number, %error, "groups of this partition of {OFFSETS_TOPIC} are not available");
@@ -54,26 +55,27 @@ async fn load_all(broker: &Arc<Broker>) {
     }
 }
 
+/// Lets timers go off, by a clock that stands still while this process does.
 async fn keep_timers(broker: &Arc<Broker>) {
-    let clock = broker.env().clock.clone();
     let groups = broker.groups();
     loop {
-        let next = groups.hosts().filter_map(|host| host.next_timer()).min();
+        let (beat, timers) = (std::pin::pin!(groups.clock().beat()), std::pin::pin!(let_go_off(groups)));
+        select(beat, timers).await;
+        groups.board().alarm.notified().await;
+    }
+}
+
+/// Lets timers go off until none runs.
+async fn let_go_off(groups: &Groups) {
+    let clock = groups.clock();
+    while let Some(next) = groups.hosts().filter_map(|host| host.next_timer()).min() {
         let alarm = std::pin::pin!(groups.board().alarm.notified());
-        let Some(next) = next else {
-            alarm.await;
-            continue;
-        };
         let sleep = clock.sleep(next.saturating_sub(clock.monotonic()));
         if let Either::Left(_) = select(alarm, sleep).await {
             continue;
         }
-        let now = clock.monotonic();
-        let late = now.saturating_sub(next);
         for host in groups.hosts() {
-            if late > STALL {
-                host.put_off(late).await;
-            } else if host.next_timer().is_some_and(|at| at <= now) {
+            if host.next_timer().is_some_and(|at| at <= clock.monotonic()) {
                 host.expire().await;
             }
         }
@@ -180,19 +182,26 @@ async fn find_start(
     })
 }
 
-/// Tells groups of topics that came and went, again until all of them know.
+/// Tells groups of topics that came and went, before they were loaded and from then on; again until all of them know.
 async fn follow_topics(broker: &Arc<Broker>) {
     let mut changes = broker.metadata.changes();
-    let mut seen: Offset = *changes.borrow_and_update();
-    // Ends with the broker.
-    while changes.changed().await.is_ok() {
-        let version = *changes.borrow_and_update();
-        if version == seen {
-            continue;
-        }
-        seen = version;
-        while !tell_all(broker).await && !*broker.stopping().borrow() {
-            broker.env().clock.sleep(AGAIN_PAUSE).await;
+    let mut pause = AGAIN_PAUSE;
+    loop {
+        changes.borrow_and_update();
+        let are_told = tell_all(broker).await;
+        let again = async {
+            match are_told {
+                true => std::future::pending().await,
+                false => broker.env().clock.sleep(pause).await,
+            }
+        };
+        tokio::select! {
+            changed = changes.changed() => match changed {
+                Ok(()) => pause = AGAIN_PAUSE,
+                // The broker is gone.
+                Err(_) => return,
+            },
+            () = again => pause = (pause * 2).min(AGAIN_PAUSE_MAX),
         }
     }
 }

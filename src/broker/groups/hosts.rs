@@ -16,6 +16,7 @@ use crate::coordinator::group::{
     GroupCommand, GroupReply, GroupShard, GroupSignal, Topics, coordinator_partition,
 };
 use crate::coordinator::runtime::{Listener, ShardHost};
+use crate::env::{AwakeClock, Clock};
 
 /// One group machine with its log.
 pub(super) type GroupHost = ShardHost<GroupShard>;
@@ -23,6 +24,8 @@ pub(super) type GroupHost = ShardHost<GroupShard>;
 /// The group machines, and who listens to them.
 pub struct Groups {
     hosts: Vec<OnceCell<Arc<GroupHost>>>,
+    /// What timers go by.
+    clock: Arc<AwakeClock>,
     board: Arc<Board>,
     /// Groups that wait for a target. Only [`background`](super::background) takes them.
     pub(super) assigns: Mutex<UnboundedReceiver<GroupId>>,
@@ -51,19 +54,23 @@ impl Listener<GroupSignal> for Board {
     }
 }
 
-impl Default for Groups {
-    fn default() -> Self {
+impl Groups {
+    /// No machine yet; their timers go by `clock`, without the time in which the process stood still.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (assign, assigns) = unbounded_channel();
         let board = Arc::new(Board { listeners: Arc::default(), assign, alarm: Notify::new() });
         let hosts = (0..OFFSETS_PARTITIONS).map(|_| OnceCell::new()).collect();
-        Self { hosts, board, assigns: Mutex::new(assigns) }
+        Self { hosts, clock: AwakeClock::new(clock), board, assigns: Mutex::new(assigns) }
     }
-}
 
-impl Groups {
     /// The machines that are in use.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &Arc<GroupHost>> {
         self.hosts.iter().filter_map(OnceCell::get)
+    }
+
+    /// The clock of their timers.
+    pub(super) fn clock(&self) -> &Arc<AwakeClock> {
+        &self.clock
     }
 
     pub(super) fn board(&self) -> &Arc<Board> {
@@ -108,7 +115,7 @@ impl Broker {
         let groups = self.groups();
         let make = async || {
             let partition = self.partition(OFFSETS_TOPIC, None, number).await?;
-            let (clock, budget) = (self.env.clock.clone(), self.budget().clone());
+            let (clock, budget) = (groups.clock.clone(), self.budget().clone());
             Ok(ShardHost::new(partition, clock, groups.board.clone(), budget, empty))
         };
         groups.hosts[number as usize].get_or_try_init(make).await.cloned()

@@ -1,6 +1,7 @@
 //! Group machines on the in-memory disk, with a clock that moves when told.
 #![allow(clippy::unwrap_used)]
 
+mod background;
 mod sessions;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ use crate::broker::request::{Content, Form};
 use crate::record::{BatchBuilder, Codec, NewRecord, ValidBatch};
 
 /// Longest wait for anything: a hang is a failure, and no test is about time.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A member that owns all partitions of the topic.
 struct Reader {

@@ -1,0 +1,88 @@
+//! What looks after groups beside requests.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::sessions::PATIENCE;
+use super::{PARTITIONS, SESSION_MS, World, group, joining};
+use crate::broker::groups::JoinRequest;
+use crate::broker::topics::CreateTopic;
+
+/// What looks after the groups of a world, whenever a test lets it.
+struct Care(Pin<Box<dyn Future<Output = ()>>>);
+
+impl Care {
+    fn of(world: &World) -> Self {
+        Self(Box::pin(world.broker.clone().look_after_groups()))
+    }
+
+    /// Goes on until something holds.
+    async fn until(&mut self, holds: impl AsyncFn() -> bool) {
+        let steps = async {
+            while !holds().await {
+                assert!(self.0.as_mut().now_or_never().is_none(), "it never ends");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, steps).await.expect("it happens");
+    }
+
+    /// Goes on while nothing else happens.
+    async fn settle(&mut self) {
+        for _ in 0..100 {
+            assert!(self.0.as_mut().now_or_never().is_none(), "it never ends");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_stood_still_waits_as_long_as_before_and_no_longer() {
+    let world = World::start(1 << 30).await;
+    world.join("silent").await.unwrap();
+    let mut care = Care::of(&world);
+    care.until(async || world.clock.next_deadline().is_some()).await;
+    let step = Duration::from_millis(100);
+    let mut waited = Duration::ZERO;
+    for stall in [Duration::from_secs(20), Duration::from_secs(3)] {
+        for _ in 0..10 {
+            world.clock.advance(step);
+            waited += step;
+            care.settle().await;
+        }
+        world.clock.advance(stall);
+        care.settle().await;
+    }
+    let whole = Duration::from_millis(SESSION_MS as u64);
+    while world.members().await == 1 {
+        world.clock.advance(step);
+        waited += step;
+        care.settle().await;
+        assert!(waited <= whole + step, "it waits longer than it was to");
+    }
+    // Of each stall the time until the next beat passes.
+    assert!(waited + Duration::from_secs(1) >= whole, "it waited for {waited:?} only");
+}
+
+#[tokio::test]
+async fn topics_that_come_while_groups_are_loaded_are_told() {
+    let mut world = World::start(1 << 30).await;
+    let all = JoinRequest { topics: Vec::new(), pattern: ".*".to_owned(), ..joining("all") };
+    world.broker.join_group(all).await.unwrap();
+    Care::of(&world).until(async || to_own(&world).await == PARTITIONS as usize).await;
+    world.restart().await;
+    let mut care = Care::of(&world);
+    let number = crate::broker::groups::coordinator_partition(&group()) as usize;
+    care.until(async || world.broker.groups().hosts().count() > number + 1).await;
+    assert!(world.broker.groups().hosts().count() < 50, "others are loaded after this");
+    let topic = CreateTopic { name: "late".to_owned(), partition_count: 1, ..CreateTopic::default() };
+    world.broker.create_topic(topic).await.unwrap();
+    care.until(async || to_own(&world).await == PARTITIONS as usize + 1).await;
+}
+
+/// How many partitions the member is to own.
+async fn to_own(world: &World) -> usize {
+    world.broker.describe_group(&group()).await.unwrap().members[0].target.len()
+}
