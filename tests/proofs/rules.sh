@@ -10,7 +10,7 @@ SyncLog fire::power_cut::nothing_acknowledged_or_shown_is_lost_at_flush_ack Lost
 RaiseEpoch fire::power_cut::only_the_end_is_lost_at_flush_os Lost:\|UsedAgain:
 CheckSequence fire::kill::acknowledged_records_survive_at_flush_ack Twice:
 GoOffline fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:\|PastFailedSync:\|Gap:
-SyncEachFile fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:\|Gap:
+SyncEachFile fire::failed_sync::nothing_is_acknowledged_past_a_failed_sync_that_a_power_cut_makes_true Lost:\|Gap:\|DAMAGED_RANGE
 SyncLog fire::read_only::a_disk_that_becomes_read_only_loses_nothing_and_comes_back DAMAGED_RANGE\|Lost:\|Gap:
 GoOffline fire::syscalls::failing_calls_lose_nothing_at_flush_ack stand.still
 KeepReserve fire::full_disk::a_full_disk_is_emptied_through_weir of.a.reserve

@@ -15,8 +15,8 @@ use crate::broker::Broker;
 
 const TOPIC: &str = "wide";
 const GROUP: &str = "crowd";
-/// Joins and leaves of one more member of which the median counts.
-const GUESTS: usize = 5;
+/// Joins and leaves of one member of which the median counts, at least.
+const CHANGES_MIN: usize = 5;
 const WAIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -42,25 +42,29 @@ async fn row(broker: &Broker, count: usize, quiet: Duration) {
     let client = Client::connect(broker.address()).await.expect("the broker is there");
     client.admin().create_topic(TOPIC).partitions(count as i32).await.expect("a new topic");
     let channels = connect(broker.address(), count).await;
-    let probe = Probe::start(broker.address()).await;
+    // WHY: the first group makes the offsets log, which is no cost of a rebalance.
+    let other = Member::join(&channels[0], "other".to_owned(), TOPIC);
+    settled(std::slice::from_ref(&other), count, Instant::now()).await;
+    let probe = Probe::start(broker.address());
     sleep(quiet).await;
-    let at_rest = probe.p99().await;
-    let probe = Probe::start(broker.address()).await;
+    let at_rest = probe.p99();
+    let probe = Probe::start(broker.address());
     let (used, began) = (cpu(broker.pid()), Instant::now());
     let join = |number: usize| join(&channels[number % channels.len()]);
     let mut members: Vec<Member> = (0..count).map(join).collect();
     let first = settled(&members, count, began).await;
     let of_the_first = cpu(broker.pid()) - used;
     let (mut leaves, mut joins) = (Vec::new(), Vec::new());
-    for guest in 0..GUESTS {
+    let all = Instant::now();
+    while joins.len() < CHANGES_MIN || all.elapsed() < quiet {
         let began = Instant::now();
         drop(members.swap_remove(0));
         leaves.push(settled(&members, count, began).await);
         let began = Instant::now();
-        members.push(join(guest));
+        members.push(join(joins.len()));
         joins.push(settled(&members, count, began).await);
     }
-    let during = probe.p99().await;
+    let during = probe.p99();
     println!(
         "| {count} | {} | {} | {} | {} | {} | {} |",
         ms(first),

@@ -274,7 +274,7 @@ impl Session {
         self.take_holdings(change);
     }
 
-    fn take_holdings(&mut self, Change { revoked, lost, new }: Change) {
+    fn take_holdings(&mut self, Change { revoked, untold, lost, new }: Change) {
         for gone in revoked.iter().chain(&lost) {
             self.tail.remove(gone.id);
         }
@@ -283,6 +283,9 @@ impl Session {
         }
         if !lost.is_empty() {
             self.events.push_back(SessionEvent::Lost(lost));
+        }
+        if !untold.is_empty() {
+            self.waiting.push_back(Work::GiveUp(untold));
         }
         if !new.is_empty() {
             self.waiting.push_back(Work::Begin(new));

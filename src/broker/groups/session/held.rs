@@ -36,6 +36,8 @@ struct Held {
     topic: Arc<str>,
     ownership_epoch: MemberEpoch,
     reading: Reading,
+    /// The member knows of it.
+    is_told: bool,
     is_paused: bool,
     /// Of the newest seek.
     seek_sequence: i64,
@@ -43,7 +45,8 @@ struct Held {
 
 impl Held {
     fn new(topic: Arc<str>, ownership_epoch: MemberEpoch) -> Self {
-        Self { topic, ownership_epoch, reading: Reading::Asked, is_paused: false, seek_sequence: 0 }
+        let reading = Reading::Asked;
+        Self { topic, ownership_epoch, reading, is_told: false, is_paused: false, seek_sequence: 0 }
     }
 }
 
@@ -61,6 +64,8 @@ struct Leaving {
 pub struct Change {
     /// To be given up.
     pub revoked: Vec<RevokedPartition>,
+    /// To be given up at once: the member never heard that it had them, and is told nothing.
+    pub untold: Vec<TopicPartition>,
     /// Gone already.
     pub lost: Vec<RevokedPartition>,
     /// Owned from here on; where the group stands there has to be looked up.
@@ -100,7 +105,7 @@ impl Holdings {
         {
             // Of a topic that is gone nobody needs the name.
             let topic = name_of(id.topic_id).unwrap_or_else(|| "".into());
-            self.end(*id, (topic, *epoch), view, &mut change);
+            self.end(*id, Held { is_told: true, ..Held::new(topic, *epoch) }, view, &mut change);
         }
         change
     }
@@ -111,7 +116,7 @@ impl Holdings {
         let stays = |id: &TopicPartition, held: &Held| view.assigned.get(id) == Some(&held.ownership_epoch);
         let gone: Vec<_> = self.held.extract_if(.., |id, held| !stays(id, held)).collect();
         for (id, held) in gone {
-            self.end(id, (held.topic, held.ownership_epoch), view, &mut change);
+            self.end(id, held, view, &mut change);
         }
         self.leaving.retain(|id, _| view.pending_revocation.contains(id));
         for (id, ownership_epoch) in &view.assigned {
@@ -124,19 +129,17 @@ impl Holdings {
         change
     }
 
-    fn end(
-        &mut self,
-        id: TopicPartition,
-        (topic, ownership_epoch): (Arc<str>, MemberEpoch),
-        view: &MemberView,
-        change: &mut Change,
-    ) {
+    fn end(&mut self, id: TopicPartition, held: Held, view: &MemberView, change: &mut Change) {
+        let Held { topic, ownership_epoch, is_told, .. } = held;
         let told = RevokedPartition { topic: topic.clone(), id };
+        match (view.pending_revocation.contains(&id), is_told) {
+            (true, true) => change.revoked.push(told),
+            (true, false) => change.untold.push(id),
+            (false, true) => change.lost.push(told),
+            (false, false) => {}
+        }
         if view.pending_revocation.contains(&id) {
-            self.leaving.insert(id, Leaving { topic, ownership_epoch, is_answered: false });
-            change.revoked.push(told);
-        } else {
-            change.lost.push(told);
+            self.leaving.insert(id, Leaving { topic, ownership_epoch, is_answered: !is_told });
         }
     }
 
@@ -206,6 +209,7 @@ impl Holdings {
             if held.reading == Reading::Asked {
                 held.reading = Reading::At(*place);
             }
+            held.is_told = true;
             assigned.push(AssignedPartition {
                 topic: held.topic.clone(),
                 id: *id,
@@ -258,5 +262,51 @@ impl Holdings {
         let held = self.held.get_mut(&id);
         let is_due = |held: &&mut Held| !held.is_paused && held.reading == Reading::At(place);
         held.filter(is_due).map(|held| held.reading = Reading::Open).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::MemberId;
+
+    const FIRST: TopicPartition = TopicPartition { topic_id: TopicId([1; 16]), partition: 0 };
+    const SECOND: TopicPartition = TopicPartition { topic_id: TopicId([1; 16]), partition: 1 };
+
+    fn view(assigned: &[TopicPartition], pending: &[TopicPartition]) -> MemberView {
+        MemberView {
+            member_id: MemberId::stored("m"),
+            member_epoch: 1,
+            assigned: assigned.iter().map(|id| (*id, 1)).collect(),
+            pending_revocation: pending.iter().copied().collect(),
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 60_000,
+            heartbeat_interval_ms: 3_000,
+        }
+    }
+
+    fn named(_: TopicId) -> Option<Arc<str>> {
+        Some("orders".into())
+    }
+
+    #[test]
+    fn what_the_member_never_heard_of_is_given_up_without_a_word() {
+        let mut holdings = Holdings::default();
+        let both = holdings.take_view(&view(&[FIRST, SECOND], &[]), named).new;
+        let place = Place { offset: 0, leader_epoch: None };
+        assert_eq!(both.len(), 2);
+        let told = Begun { owned: Owned { id: FIRST, epoch: 1 }, place, committed: None };
+        assert_eq!(holdings.begin(&[told]).len(), 1, "it is told of the first");
+        let change = holdings.take_view(&view(&[], &[FIRST, SECOND]), named);
+        assert_eq!(change.revoked, [RevokedPartition { topic: "orders".into(), id: FIRST }]);
+        assert_eq!((change.untold, change.lost), (vec![SECOND], vec![]));
+        assert_eq!(holdings.owned().count(), 2, "until the machine is told, too");
+        assert_eq!(
+            holdings.answer(&[FIRST, SECOND]),
+            [FIRST],
+            "nothing of the second is the member's to say"
+        );
+        holdings.give_up(&[FIRST, SECOND]);
+        assert_eq!(holdings.owned().count(), 0);
     }
 }
