@@ -259,11 +259,13 @@ pub fn inspect(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Found, Data
 
 /// Errors: something is there that is no folder.
 fn refuse_other(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
-    match disk.stat(path)? {
-        Some(there) if there.kind == EntryKind::File => {
-            Err(DataDirError::NotFolder { path: path.to_owned() })
-        }
-        _ => Ok(()),
+    let refused = || Err(DataDirError::NotFolder { path: path.to_owned() });
+    match disk.stat(path) {
+        Ok(Some(there)) if there.kind == EntryKind::File => refused(),
+        // What stands above it is a file.
+        Err(error) if error.kind == DiskErrorKind::WrongKind => refused(),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command tree.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::about::{CheatArgs, CompletionsArgs, HelpArgs, ManArgs, VersionArgs};
 use super::cluster::ClusterArgs;
@@ -77,10 +79,44 @@ pub enum Command {
     Version(VersionArgs),
 }
 
+/// Names of values that are numbers or times: a wrong one may begin with a hyphen, and is to be told what is right.
+const NUMBERS: [&str; 5] = ["N", "N,..", "RATE", "TIME", "X"];
+
+/// The tree of commands as the process parses it.
+pub fn command() -> clap::Command {
+    with_negative_numbers(Cli::command())
+}
+
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let is_number = |arg: &clap::Arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        !arg.is_positional() && names.iter().any(|name| NUMBERS.contains(&name.as_str()))
+    };
+    let command = command.mut_args(|arg| if is_number(&arg) { arg.allow_hyphen_values(true) } else { arg });
+    command.mut_subcommands(with_negative_numbers)
+}
+
+/// The arguments of the process. `--output json` is another spelling of `--json`: what excludes one excludes the other.
+pub fn words() -> Vec<OsString> {
+    in_one_spelling(std::env::args_os())
+}
+
+fn in_one_spelling(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut found: Vec<OsString> = Vec::new();
+    let mut is_over = false;
+    for word in words {
+        is_over |= word == "--";
+        match found.last_mut() {
+            Some(before) if !is_over && before == "--output" && word == "json" => *before = "--json".into(),
+            _ if !is_over && word == "--output=json" => found.push("--json".into()),
+            _ => found.push(word),
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::cli::topic::TopicCommand;
 

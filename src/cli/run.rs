@@ -3,14 +3,14 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use super::about::{cheat, completions, help, man, version};
-use super::args::{Cli, Command};
+use super::args::{self, Cli, Command};
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
@@ -24,7 +24,7 @@ mod refusal;
 pub fn main() -> ExitCode {
     stderr::tell_panics();
     completions::complete();
-    let parsed = Cli::command().try_get_matches();
+    let parsed = args::command().try_get_matches_from(args::words());
     let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let end = match parsed {
         Ok((cli, matches)) => {

@@ -217,7 +217,9 @@ pub(crate) fn read_addresses(list: &str) -> Result<Vec<String>, Error> {
 fn authority_of(address: &str) -> Result<String, Error> {
     let rest = address.strip_prefix("weir://").or_else(|| address.strip_prefix("http://")).unwrap_or(address);
     let rest = rest.trim_end_matches('/');
-    let wrong = rest.is_empty() || rest.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
+    let wrong = rest.is_empty()
+        || rest.starts_with(':')
+        || rest.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
     if wrong {
         return Err(invalid_address(address));
     }

@@ -168,6 +168,9 @@ impl DiskError {
     /// What a person does about it.
     pub fn advice(&self) -> &'static str {
         match self.kind {
+            DiskErrorKind::NotFound if self.operation == OpKind::CreateDir => {
+                "choose another place: no folder can be made there"
+            }
             DiskErrorKind::Full => "free space there",
             DiskErrorKind::TooManyFiles => "raise the limit of open files (ulimit -n, LimitNOFILE=)",
             DiskErrorKind::Denied => {

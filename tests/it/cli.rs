@@ -10,5 +10,6 @@ mod offsets;
 mod produce;
 pub(crate) mod schemas;
 mod serve;
+mod spelling;
 mod topic;
 mod verify;

@@ -13,10 +13,15 @@ const API: &str = "weir.v1";
 pub(in crate::cli) fn run(global: &Global) -> Result<Exit, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     if global.json {
-        let fields = [("weir".to_owned(), json!(version)), ("api".to_owned(), json!(API))];
-        print_document("version", Map::from_iter(fields))?;
-    } else {
-        print(format!("weir {version}  api {API}\n"))?;
+        return run_as_document();
     }
+    print(format!("weir {version}  api {API}\n"))?;
+    Ok(Exit::Done)
+}
+
+/// The same as a document.
+pub(in crate::cli) fn run_as_document() -> Result<Exit, Failure> {
+    let fields = [("weir".to_owned(), json!(env!("CARGO_PKG_VERSION"))), ("api".to_owned(), json!(API))];
+    print_document("version", Map::from_iter(fields))?;
     Ok(Exit::Done)
 }

@@ -17,11 +17,15 @@ pub struct DemoArgs {
     #[arg(long)]
     pub once: bool,
     /// Other sample records
-    #[arg(long, value_name = "N", default_value_t = SEED)]
+    #[arg(long, value_name = "N", default_value_t = SEED, value_parser = seed)]
     pub seed: u64,
     /// How fast records are made: 1 is about 1,000 a second
     #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
     pub speed: f64,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "it takes a whole number, 0 or more".to_owned())
 }
 
 fn speed(text: &str) -> Result<f64, String> {

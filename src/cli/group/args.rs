@@ -5,6 +5,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::selection::Selection;
 use crate::cli::about::{group_names, places, topic_names};
+use crate::cli::global::last_records;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,10 +93,10 @@ pub struct LagArgs {
     #[arg(required = true, value_name = "GROUP", add = ArgValueCompleter::new(group_names))]
     pub groups: Vec<String>,
     /// Warn from a lag of N records on: exit 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", value_parser = last_records)]
     pub warn: Option<i64>,
     /// Critical from a lag of N records on: exit 2
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", value_parser = last_records)]
     pub crit: Option<i64>,
 }
 

@@ -15,7 +15,7 @@ use crate::base::{Error, ErrorKind};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::format::Format;
-use crate::cli::output::{count, print_error, thousands};
+use crate::cli::output::{Form, count, print_error, thousands};
 use crate::cli::progress::with_progress;
 use crate::client::{Client, Producer, Record};
 
@@ -24,9 +24,10 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs `weir produce`. Ctrl-C ends it with its summary; a second one at once.
 pub async fn run(context: &Context, args: &ProduceArgs) -> Result<Exit, Failure> {
-    if context.global.output.is_some() {
+    // A document or JSON on its input is asked for with `-J`, and `--output json` is that.
+    if !matches!(context.global.output, None | Some(Form::Table)) {
         return Err(Failure::usage(
-            "--output: produce prints what --report or -T say; for JSON on its input take -J",
+            "--output: produce prints what --report or -T say; json (-J) says that its input is JSON",
         ));
     }
     let begun = tokio::select! {

@@ -1,9 +1,12 @@
 //! A command line that makes no sense, told to whoever knows another tool: what its word is called here.
 
+use std::io::Write;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command, CommandFactory, Error};
+use clap::{Arg, ArgMatches, Command, CommandFactory, Error};
 
 use super::tell;
+use crate::cli::about::version;
 use crate::cli::args::Cli;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Form, is_shown, set_form, shown};
@@ -135,9 +138,7 @@ pub(super) fn path_of(matches: &ArgMatches) -> String {
 pub(super) fn refuse(error: Error) -> Exit {
     let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
     if !error.use_stderr() {
-        // A reader that has gone wants no help.
-        let _ = error.print();
-        return Exit::Done;
+        return show(&error, form_asked(&words)).unwrap_or_else(|failure| tell("", &failure));
     }
     let mut root = Cli::command();
     let path = command_of(&mut root, &words).1;
@@ -162,6 +163,20 @@ pub(super) fn refuse(error: Error) -> Exit {
         false => stderr::say(shown(&told.to_string()).trim_end()),
     }
     Exit::Usage
+}
+
+/// Shows the help or the version that was asked for.
+fn show(error: &Error, form: Option<Form>) -> Result<Exit, Failure> {
+    match form {
+        Some(form) if error.kind() == ErrorKind::DisplayVersion => {
+            set_form(form);
+            version::run_as_document()
+        }
+        _ => {
+            let printed = error.print().and_then(|()| std::io::stdout().flush());
+            printed.map(|()| Exit::Done).map_err(|error| Failure::stdout(&error))
+        }
+    }
 }
 
 /// What is wrong, without the word before it and the usage behind it.
@@ -212,6 +227,14 @@ pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> 
         ErrorKind::UnknownArgument => word(ContextKind::InvalidArg).and_then(of_flag),
         _ => None,
     };
+    let advice = advice.map(str::to_owned).or_else(|| match error.kind() {
+        ErrorKind::UnknownArgument => of_value(command, words, word(ContextKind::InvalidArg)?),
+        _ => None,
+    });
+    if word(ContextKind::SuggestedArg).is_some_and(|flag| is_hidden(command, flag)) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
+    }
     if let Some(advice) = advice {
         for other in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg] {
             error.remove(other);
@@ -255,11 +278,30 @@ fn of_flag(word: &str) -> Option<&'static str> {
     FLAGS.iter().find(|(words, _)| words.contains(&word)).map(|(_, advice)| *advice)
 }
 
+/// What to write where a value begins like a flag: `flag` is how it begins.
+fn of_value(command: &Command, words: &[String], flag: &str) -> Option<String> {
+    let at = words.iter().position(|word| word.starts_with(flag))?;
+    let (before, value) = (words.get(at.checked_sub(1)?)?, &words[at]);
+    let is_it = |arg: &&Arg| {
+        let is_long = arg.get_long().is_some_and(|long| *before == format!("--{long}"));
+        is_long || arg.get_short().is_some_and(|short| *before == format!("-{short}"))
+    };
+    let takes_one = command.get_arguments().find(is_it).is_some_and(|arg| arg.get_action().takes_values());
+    takes_one.then(|| format!("to pass '{value}' as the value of {before}, write {before}={value}"))
+}
+
+/// Whether no help shows a flag.
+fn is_hidden(command: &Command, flag: &str) -> bool {
+    let name = flag.trim_start_matches('-');
+    command.get_arguments().any(|arg| arg.get_long() == Some(name) && arg.is_hide_set())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::args::command;
 
     fn refused(line: &str) -> String {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
@@ -292,6 +334,41 @@ mod tests {
         }
         assert!(refused("weir consum orders").contains("'consume'"), "clap's own advice stays");
         assert!(refused("weir produce orders --nope").contains("--nope"));
+    }
+
+    #[test]
+    fn a_value_that_begins_like_a_flag_is_told_how_to_be_one() {
+        let refused = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let error = command().try_get_matches_from(&words).expect_err(line);
+            explain(error, &words[1..], command()).to_string()
+        };
+        for (line, words) in [
+            (
+                "weir produce orders x -p -1",
+                "'-1' for '--partition <N>': it takes the number of a partition, 0 or more",
+            ),
+            (
+                "weir consume orders -p -1 -e",
+                "'-1' for '--partitions <N,..>': it takes the number of a partition",
+            ),
+            ("weir topic list --timeout -1s", "'-1s' for '--timeout <TIME>'"),
+            ("weir topic create x -p -3", "it takes a number of partitions, 1 or more"),
+            ("weir produce orders -r -5", "it takes records a second, 1 to"),
+            ("weir top -d -1s", "'-1s' for '--delay <TIME>'"),
+            ("weir group lag g --warn -1", "it takes a number of records, 0 or more"),
+            ("weir demo --seed -1", "it takes a whole number, 0 or more"),
+            ("weir demo --speed -1", "give a number from 0.01 to 1000"),
+            ("weir consume orders -g -x", "tip: to pass '-x' as the value of -g, write -g=-x"),
+            ("weir produce orders --key -x", "tip: to pass '-x' as the value of --key, write --key=-x"),
+        ] {
+            let told = refused(line);
+            assert!(told.contains(words) && !told.contains("'-- -"), "{line}: {told}");
+        }
+        let told = refused("weir consume orders -e --no-inptu");
+        assert!(!told.contains("--no-input") && told.contains("Usage: weir consume [OPTIONS]"), "{told}");
+        let node = command().try_get_matches_from("weir serve --node-id -1 --check".split(' '));
+        assert!(node.is_ok(), "the settings tell its range");
     }
 
     #[test]

@@ -355,7 +355,7 @@ fn one_table_in_every_form() {
     assert_eq!(served.run(&["topic", "list", "--output", "xml"]).code, 2);
     assert_eq!(served.run(&["topic", "list", "--output", "name", "-J"]).code, 2);
     assert_eq!(served.run(&["consume", "orders", "--output", "yaml"]).code, 2);
-    assert_eq!(served.run(&["produce", "orders", "--output", "json", "x"]).code, 2);
+    assert_eq!(served.run(&["produce", "orders", "--output", "yaml", "x"]).code, 2);
 }
 
 #[test]
