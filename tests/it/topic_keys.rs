@@ -238,6 +238,14 @@ impl World {
         }
     }
 
+    /// Time in which compaction would have done what it is not to do.
+    async fn keep_house_for_a_while(&self) {
+        for _ in 0..5 {
+            self.broker.broker().housekeeping().await;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn until_values(&self, key: &str, wanted: &[Option<&str>]) {
         let wanted: Vec<_> = wanted.iter().map(|value| value.map(str::to_owned)).collect();
         for _ in 0..LOOKS {
@@ -291,10 +299,7 @@ async fn min_cleanable_dirty_ratio_waits_for_enough_dirt() {
     world.put("a", Some("1")).await;
     world.put("a", Some("2")).await;
     world.fill().await;
-    for _ in 0..5 {
-        world.broker.broker().housekeeping().await;
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    world.keep_house_for_a_while().await;
     assert_eq!(values_of(&world, "a").await.len(), 2);
     world.alter("min.cleanable.dirty.ratio", "0.05").await;
     world.until_values("a", &[Some("2")]).await;
@@ -326,10 +331,7 @@ async fn min_compaction_lag_ms_keeps_young_records_safe() {
     world.put("a", Some("1")).await;
     world.put("a", Some("2")).await;
     world.fill().await;
-    for _ in 0..5 {
-        world.broker.broker().housekeeping().await;
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    world.keep_house_for_a_while().await;
     assert_eq!(values_of(&world, "a").await.len(), 2);
     world.alter("min.compaction.lag.ms", "1ms").await;
     world.until_values("a", &[Some("2")]).await;

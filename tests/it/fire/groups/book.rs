@@ -66,8 +66,15 @@ impl Book {
         lines.iter().filter_map(read).collect()
     }
 
+    /// Panics with the first findings where something is not as promised.
+    pub(super) fn assert_holds(&self, log: &[ConsumerRecord]) {
+        let findings = self.check(log);
+        let first = findings[..findings.len().min(10)].join("\n");
+        assert!(findings.is_empty(), "{} findings, the first:\n{first}", findings.len());
+    }
+
     /// Everything that is not as promised.
-    pub(super) fn check(&self, log: &[ConsumerRecord]) -> Vec<String> {
+    fn check(&self, log: &[ConsumerRecord]) -> Vec<String> {
         let lines = self.0.lock().clone();
         let mut findings = Vec::new();
         check_all_read(log, &self.read(), &mut findings);

@@ -106,13 +106,7 @@ async fn kept_partitions_are_never_revoked() {
     for member in steady {
         member.end(Going::Leave).await;
     }
-    let findings = book.check(&log);
-    assert!(
-        findings.is_empty(),
-        "{} findings, the first:\n{}",
-        findings.len(),
-        findings[..findings.len().min(10)].join("\n")
-    );
+    book.assert_holds(&log);
     println!(
         "groups, {CHANGES} joins and leaves: {kept} times a partition stayed, none of them in a Revoke; {moved} moved; {stored} records"
     );
