@@ -26,6 +26,8 @@ const MISSING: &str = "the folder is missing, and the metadata names this partit
 const UNKNOWN: &str = "the metadata names no such partition, so nobody can read it, and the next start moves it to quarantine; restore \
                        all folders from one copy, or move this one away";
 
+const PUT_BACK: &str = "the partition stays offline until the file is put back from a copy";
+
 /// A folder that is not as the metadata says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Misfit {
@@ -130,7 +132,7 @@ pub fn misfits(
     Ok(found)
 }
 
-/// What is wrong with the folder of a partition; `None` for one that is as it should be, and for one that does not say whose it is.
+/// What is wrong with the folder of a partition; `None` for one that is as it should be.
 fn misfit(
     disk: &dyn Disk,
     path: &Path,
@@ -151,7 +153,11 @@ fn misfit(
              its own folder is put here from a copy",
             found.id, found.cluster_id
         )),
-        Err(CheckpointError::Disk(error)) => return Err(error),
-        _ => None,
+        Ok(_) => None,
+        Err(CheckpointError::Disk(error)) => {
+            Some(format!("the partition is offline: {error}; {}", error.advice()))
+        }
+        Err(CheckpointError::Missing) => Some(format!("{} in it is missing; {PUT_BACK}", folder::META_FILE)),
+        Err(error) => Some(format!("{error}; {PUT_BACK}")),
     })
 }

@@ -184,7 +184,12 @@ fn number(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
+/// A time; one before 1970 is before every record.
 fn time(text: &str, now_ms: Timestamp) -> Option<Timestamp> {
+    any_time(text, now_ms).map(|timestamp| timestamp.max(0))
+}
+
+fn any_time(text: &str, now_ms: Timestamp) -> Option<Timestamp> {
     if text == "now" {
         return Some(now_ms);
     }
@@ -228,6 +233,8 @@ mod tests {
         let day = 1_768_435_200_000;
         for (text, place) in [
             ("start", Place::Start),
+            ("@-99999999d", Place::Time(0)),
+            ("@1960-01-01", Place::Time(0)),
             ("beginning", Place::Start),
             ("end", Place::End),
             ("0", Place::At(0)),

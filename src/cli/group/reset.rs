@@ -39,8 +39,9 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &ResetArgs) -> R
     };
     if new.is_empty() {
         return Err(Failure::failed(format!(
-            "group '{}': there is nothing to set; name topics with -t TOPIC",
-            args.group
+            "group '{}': there is nothing to set{}",
+            args.group,
+            why_nothing(args)
         )));
     }
     let plan: Vec<Move> =
@@ -54,6 +55,18 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &ResetArgs) -> R
         return Err(Error::new(ErrorKind::GroupNotEmpty, message).into());
     }
     execute(context, admin, args, &plan).await
+}
+
+/// Why a source gave no place.
+fn why_nothing(args: &ResetArgs) -> String {
+    let chosen = if args.topics.is_empty() { "" } else { " in what -t names" };
+    match (&args.to_group, &args.to_file) {
+        (Some(group), _) => {
+            format!(": group '{group}' has no offset{chosen}; `weir group list` lists the groups")
+        }
+        (_, Some(file)) => format!(": {file} names no place{chosen}; its lines are topic,partition,offset"),
+        _ => "; name topics with -t TOPIC".to_owned(),
+    }
 }
 
 async fn offsets_of(admin: &Admin, group: &str) -> Result<BTreeMap<Name, Offset>, Failure> {

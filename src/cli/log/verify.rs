@@ -1,7 +1,7 @@
 //! `weir log verify`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -74,7 +74,11 @@ fn verify_path(
             for folder in folders {
                 tally.add_partition(verify_folder(disk, &folder, step)?);
             }
-            tally.findings.extend(data_dir::findings(&**disk, &path)?);
+            let mut found = data_dir::findings(&**disk, &path)?;
+            // What a folder itself was found to lack is told once.
+            let is_told = |lacks: PathBuf| tally.findings.iter().any(|finding| finding.path == lacks);
+            found.retain(|finding| !is_told(finding.path.join(folder::META_FILE)));
+            tally.findings.extend(found);
         }
     }
     Ok(())

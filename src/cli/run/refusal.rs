@@ -113,6 +113,14 @@ const FLAGS: &[(&[&str], &str)] = &[
     ),
     (&["--txn", "--transactional-id", "--read-uncommitted"], "this version has no transactions"),
     (
+        &["--dry-run"],
+        "topic create, alter, delete and trim take it; `weir group reset-offsets` shows a plan until --execute is given",
+    ),
+    (
+        &["--execute"],
+        "this command does at once what it says; `weir group reset-offsets` is the one that waits for --execute",
+    ),
+    (
         &["--commit"],
         "`weir consume TOPIC -g GROUP` commits what it printed; `weir group reset-offsets GROUP --to end` sets it by hand",
     ),
@@ -326,6 +334,8 @@ mod tests {
             ("weir cluster info", "tip: `weir cluster status`"),
             ("weir topic --create --topic orders", "tip: `weir topic --help`"),
             ("weir consume -t orders", "tip: the topic stands alone"),
+            ("weir group reset-offsets g --to start --dry-run", "shows a plan until --execute is given"),
+            ("weir group delete g --execute", "this command does at once what it says"),
             ("weir topic list -g g1", "tip: `weir consume TOPIC -g GROUP`"),
             ("weir --bootstrap-server x:1 topic list", "tip: -b HOST:PORT"),
         ] {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::segment::{Finding, SegmentFiles, SegmentReport, Severity, verify_segment};
 use crate::base::{Offset, TopicPartition};
-use crate::env::Disk;
-use crate::env::disk::{DiskResult, EntryKind};
+use crate::env::disk::DiskResult;
+use crate::env::{Disk, DiskError, DiskErrorKind};
 use crate::log::compaction::leftovers;
 use crate::log::epoch_cache::EpochCache;
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
@@ -74,7 +74,7 @@ pub fn verify_partition(
         findings: Vec::new(),
         set_aside: Vec::new(),
     };
-    let meta = report.check_meta(disk)?;
+    let meta = report.check_meta(disk);
     let mut bases: Vec<Offset> = Vec::new();
     let entries = disk.list(folder)?;
     let swapped = match meta {
@@ -93,13 +93,10 @@ pub fn verify_partition(
                 continue;
             }
         }
-        if entry.kind != EntryKind::File {
-            continue;
-        }
         if entry.name.contains(".cut-") {
             report.set_aside.push(path);
         } else if let Some(meta) = meta {
-            report.check_checkpoint(disk, &entry.name, meta.id)?;
+            report.check_checkpoint(disk, &entry.name, meta.id);
         }
     }
     bases.sort_unstable();
@@ -109,7 +106,7 @@ pub fn verify_partition(
     for base_offset in bases {
         let log = meta.map(|meta| meta.id).filter(|_| !is_swapped(base_offset));
         let files = SegmentFiles { folder: folder.to_owned(), base_offset, log };
-        report.segments.push(verify_segment(disk, &files, progress)?);
+        report.look_at(disk, &files, progress);
     }
     if meta.is_some() {
         report.check_seals(is_swapped);
@@ -122,36 +119,47 @@ pub fn verify_partition(
 }
 
 impl PartitionReport {
-    fn check_meta(&mut self, disk: &Arc<dyn Disk>) -> DiskResult<Option<PartitionMeta>> {
+    fn check_meta(&mut self, disk: &Arc<dyn Disk>) -> Option<PartitionMeta> {
         match folder::read_meta(&**disk, &self.folder) {
-            Ok(meta) => Ok(Some(meta)),
-            Err(CheckpointError::Disk(error)) => Err(error),
+            Ok(meta) => Some(meta),
+            Err(CheckpointError::Disk(error)) => {
+                self.findings.push(unreadable(self.folder.join(META_FILE), &error));
+                None
+            }
             Err(error) => {
                 let path = self.folder.join(META_FILE);
                 let what = format!("{error}; the partition stays offline until the file is put back");
                 self.findings.push(whole_file(path, Severity::Damaged, what));
-                Ok(None)
+                None
             }
         }
     }
 
+    /// Looks at a segment. One that can't be read is told; one that is gone was removed by a broker that runs meanwhile.
+    fn look_at(&mut self, disk: &Arc<dyn Disk>, files: &SegmentFiles, progress: &mut dyn FnMut(u64)) {
+        match verify_segment(disk, files, progress) {
+            Ok(segment) => self.segments.push(segment),
+            Err(error) if error.kind == DiskErrorKind::NotFound => {}
+            Err(error) => self.findings.push(unreadable(error.path.clone(), &error)),
+        }
+    }
+
     /// A file that is made again from the log when it is not true; other files are none of these.
-    fn check_checkpoint(&mut self, disk: &Arc<dyn Disk>, name: &str, id: TopicPartition) -> DiskResult<()> {
+    fn check_checkpoint(&mut self, disk: &Arc<dyn Disk>, name: &str, id: TopicPartition) {
         let (kind, is_true): (FileKind, fn(&[u8]) -> bool) = match name {
             EPOCHS_FILE => (EPOCHS_KIND, |body| EpochCache::decode(body).is_some()),
             _ if name.ends_with(".snapshot") => (SNAPSHOT_KIND, |body| ProducerState::decode(body).is_some()),
-            _ => return Ok(()),
+            _ => return,
         };
         let path = self.folder.join(name);
         let what = match checkpoint::read_of_log(&**disk, &path, kind, id) {
-            Ok(body) if is_true(&body) => return Ok(()),
-            Err(CheckpointError::Disk(error)) => return Err(error),
-            Err(CheckpointError::Missing) => return Ok(()),
+            Ok(body) if is_true(&body) => return,
+            Err(CheckpointError::Disk(error)) => return self.findings.push(unreadable(path, &error)),
+            Err(CheckpointError::Missing) => return,
             Ok(_) => "its entries can't be true; it is made again from the log".to_owned(),
             Err(error) => format!("{error}; it is made again from the log"),
         };
         self.findings.push(whole_file(path, Severity::Rebuilt, what));
-        Ok(())
     }
 
     /// All segments but the last are sealed, sooner or later.
@@ -223,6 +231,11 @@ impl PartitionReport {
             }
         }
     }
+}
+
+/// A file that the disk does not give, or that is none.
+fn unreadable(path: PathBuf, error: &DiskError) -> Finding {
+    whole_file(path, Severity::Damaged, format!("{error}; {}", error.advice()))
 }
 
 fn whole_file(path: PathBuf, severity: Severity, what: String) -> Finding {

@@ -130,6 +130,13 @@ fn a_plan_changes_nothing_and_its_execution_is_what_it_said() {
     assert_eq!(reset(&served, &["--to-file", "places.csv"]), ["0 10 1", "2 10 9"]);
     served.prints(&["group", "reset-offsets", "h", "--to", "7", "-t", "orders:0", "--execute"]);
     assert_eq!(reset(&served, &["--to-group", "h"]), ["0 10 7"]);
+    std::fs::write(served.folder.path().join("none.csv"), "").unwrap();
+    for (source, why) in [
+        (["--to-group", "nope"], "there is nothing to set: group 'nope' has no offset; `weir group list`"),
+        (["--to-file", "none.csv"], "there is nothing to set: none.csv names no place; its lines are"),
+    ] {
+        said(&served.run(&[&["group", "reset-offsets", "g"][..], &source].concat()), &[why]);
+    }
 }
 
 #[test]

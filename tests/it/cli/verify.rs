@@ -63,6 +63,23 @@ const ROWS: &[Row] = &[
         &["warning: changed/orders-1: it belongs to partition"],
     ),
     (
+        "a folder in the place of partition.meta",
+        |data| {
+            fs::remove_file(data.join("orders-1/partition.meta")).unwrap();
+            fs::create_dir(data.join("orders-1/partition.meta")).unwrap();
+        },
+        &["changed/orders-1/partition.meta: damaged: open", "is a folder, not a regular file; move it away"],
+        0,
+        &["warning: changed/orders-1: the partition is offline: open"],
+    ),
+    (
+        "no partition.meta",
+        |data| fs::remove_file(data.join("orders-1/partition.meta")).unwrap(),
+        &["changed/orders-1/partition.meta: damaged: file is missing", "1 thing damaged beside them"],
+        0,
+        &["warning: changed/orders-1: partition.meta in it is missing"],
+    ),
+    (
         "a link in the place of a folder",
         |data| {
             fs::rename(data.join("orders-1"), data.join("elsewhere")).unwrap();
