@@ -26,7 +26,7 @@ run() {
     sed -E 's/^test [^ ]+ \.\.\. //' "$said" | grep -vE '^(ok|running .*|test result: .*|\.*)?$' || true
 }
 
-readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock compaction group-commits group-rest group-churn group-rules group-growth group-crowd"
+readonly SCENARIOS="kill power-cut damage checkpoints full-disk folders restart-time upkeep syscalls failed-sync read-only first-start slow-disk hot-topic frozen descriptors clock compaction group-commits group-rest group-churn group-rules group-growth"
 
 scenario() {
     case $1 in
@@ -53,7 +53,6 @@ scenario() {
         group-churn) WEIR_ROUNDS=${WEIR_ROUNDS:-20} run group-churn 3600 fire::groups::churn ;;
         group-rules) run group-rules 600 fire::groups::refused; run group-rules 600 fire::groups::kept ;;
         group-growth) WEIR_COMMITS=${WEIR_COMMITS:-5000000} run group-growth 1800 fire::groups::growth ;;
-        group-crowd) WEIR_MEMBERS=${WEIR_MEMBERS:-10000} run group-crowd 1800 fire::groups::crowd ;;
         all) for each in $SCENARIOS; do scenario "$each"; done ;;
         *) echo "unknown scenario '$1'; there are: $SCENARIOS all"; exit 2 ;;
     esac

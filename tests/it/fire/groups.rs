@@ -4,7 +4,6 @@
 mod book;
 mod churn;
 mod commits;
-mod crowd;
 mod feed;
 mod growth;
 mod kept;

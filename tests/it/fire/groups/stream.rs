@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 use weir::proto::grpc as pb;
 use weir::proto::grpc::consume_request::Frame;
 use weir::proto::grpc::consume_response::Frame as Told;
@@ -41,15 +40,7 @@ impl Stream {
     /// Opens it. Errors: the broker is not there, or refuses.
     pub(super) async fn join(address: &str, join: pb::ConsumeJoin) -> Result<Self, tonic::Status> {
         let down = |error: tonic::transport::Error| tonic::Status::unavailable(error.to_string());
-        let client = ConsumerServiceClient::connect(format!("http://{address}")).await.map_err(down)?;
-        Self::join_over(client, join).await
-    }
-
-    /// Opens it over a connection that others may use too. Errors: as [`Self::join`].
-    pub(super) async fn join_over(
-        mut client: ConsumerServiceClient<Channel>,
-        join: pb::ConsumeJoin,
-    ) -> Result<Self, tonic::Status> {
+        let mut client = ConsumerServiceClient::connect(format!("http://{address}")).await.map_err(down)?;
         let (said, saying) = unbounded_channel();
         said.send(pb::ConsumeRequest { frame: Some(Frame::Join(join)) }).expect("both ends are here");
         let mut told = client.consume(UnboundedReceiverStream::new(saying)).await?.into_inner();
