@@ -8,7 +8,7 @@ use crate::base::time::print_ms;
 use crate::base::{Error, ErrorKind, Offset, Timestamp};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::print_error;
-use crate::client::{Client, Event, Group, GroupState, Start};
+use crate::client::{Client, Event, Group, GroupMember, GroupState, Start};
 
 /// One partition of a group.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,11 +148,8 @@ async fn look_up(client: &Client, group: &str, now_ms: Timestamp) -> Result<Stan
             members.insert(place.clone(), (member.member_id.clone(), member.host.clone()));
         }
     }
-    // All partitions of a topic: one without a commit and without a reader is behind as well.
-    let names = committed.keys().chain(members.keys()).map(|(topic, _)| topic.clone());
-    let topics: BTreeSet<String> = names.collect();
     let mut places = Vec::new();
-    for name in topics {
+    for name in topics_of(&group.members, committed.keys()) {
         let topic = match admin.describe_topic(&name).await {
             Ok(topic) => topic,
             // Deleted a moment ago.
@@ -176,6 +173,17 @@ async fn look_up(client: &Client, group: &str, now_ms: Timestamp) -> Result<Stan
         find_ages(client, of_topic, now_ms).await?;
     }
     Ok(Standing { group, places })
+}
+
+/// The topics of which all partitions count: one without a commit and without a reader is behind as well. Those that members name count
+/// before they are shared out, or a group that has just begun would be behind in nothing.
+fn topics_of<'a>(
+    members: &'a [GroupMember],
+    committed: impl Iterator<Item = &'a (String, i32)>,
+) -> BTreeSet<String> {
+    let named = members.iter().flat_map(|member| &member.topics);
+    let assigned = members.iter().flat_map(|member| &member.assigned);
+    named.chain(committed.chain(assigned).map(|(topic, _)| topic)).cloned().collect()
 }
 
 /// Reads the first unread record of each partition that has one.
@@ -246,6 +254,25 @@ mod tests {
         assert_eq!(place(Some(5), 10, 12).lag(), 2, "retention took the rest");
         assert_eq!(place(None, 10, 12).lag(), 2);
         assert_eq!(place(Some(20), 0, 12).lag(), 0, "an offset behind the end");
+    }
+
+    #[test]
+    fn a_topic_counts_that_is_committed_assigned_or_only_asked_for() {
+        let place = |topic: &str| (topic.to_owned(), 0);
+        let member = |topic: &str, assigned| GroupMember {
+            member_id: "m".to_owned(),
+            instance_id: String::new(),
+            client_id: String::new(),
+            host: String::new(),
+            member_epoch: 1,
+            topics: vec![topic.to_owned()],
+            pattern: String::new(),
+            assigned,
+            revoked: Vec::new(),
+        };
+        let members = [member("joined", vec![]), member("named", vec![place("found")])];
+        let topics = topics_of(&members, [place("left")].iter()).into_iter().collect::<Vec<_>>();
+        assert_eq!(topics, ["found", "joined", "left", "named"]);
     }
 
     #[test]
