@@ -63,6 +63,8 @@ pub struct CommitResult {
     pub sequence: i64,
     /// For each of its offsets, in their order.
     pub partitions: Vec<(String, i32, Result<(), Error>)>,
+    /// What the commit took in memory.
+    pub size_bytes: u64,
 }
 
 /// What a member is told.
@@ -87,4 +89,14 @@ pub struct CommitFrame {
     pub sequence: i64,
     /// The offsets, each with the epoch since which the member owned the partition when it read, if it says so.
     pub offsets: Vec<(OffsetCommit, Option<MemberEpoch>)>,
+}
+
+impl CommitFrame {
+    /// About what it takes in memory.
+    pub fn size_bytes(&self) -> u64 {
+        let text = |commit: &OffsetCommit| commit.topic.len() + commit.metadata.len();
+        let texts: usize = self.offsets.iter().map(|(commit, _)| text(commit)).sum();
+        (size_of::<Self>() + self.offsets.len() * size_of::<(OffsetCommit, Option<MemberEpoch>)>() + texts)
+            as u64
+    }
 }

@@ -9,6 +9,7 @@
 
 mod commits;
 pub mod held;
+mod room;
 mod work;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use self::commits::Commits;
 use self::held::{Begun, Change, Holdings, Place};
+use self::room::Room;
 use self::work::{Done, Work, Worker, Working};
 use super::errors::position_error;
 pub use super::frames::{
@@ -45,6 +47,8 @@ pub struct Session {
     events: VecDeque<SessionEvent>,
     waiting: VecDeque<Work>,
     working: Option<Working>,
+    /// Of commits that are not answered; all else that waits is bounded by what the member holds.
+    room: Room,
 }
 
 impl Session {
@@ -73,6 +77,7 @@ impl Session {
             events: VecDeque::new(),
             waiting: VecDeque::new(),
             working: None,
+            room: Room::new(broker.budget()),
         };
         session.answer_claims(&claimed, &view);
         session.take_view(&view);
@@ -95,6 +100,9 @@ impl Session {
     pub async fn next(&mut self, may_tell: bool) -> Result<SessionEvent, Error> {
         loop {
             if may_tell && let Some(event) = self.events.pop_front() {
+                if let SessionEvent::Committed(result) = &event {
+                    self.room.give_back(result.size_bytes);
+                }
                 return Ok(event);
             }
             self.begin_work();
@@ -109,8 +117,15 @@ impl Session {
         }
     }
 
+    /// Whether there is room for more of what the member says. Where there is none, it is to be left in the connection until
+    /// something was told: so much of it waits for its answer.
+    pub fn has_room(&self) -> bool {
+        self.room.is_left()
+    }
+
     /// The member wants offsets to be kept.
     pub fn commit(&mut self, frame: CommitFrame) {
+        self.room.take(frame.size_bytes());
         self.waiting.push_back(Work::Commit(frame));
     }
 

@@ -6,6 +6,7 @@ use weir::client::Record;
 use weir::proto::grpc as pb;
 use weir::proto::grpc::consume_request::Frame;
 
+use super::consumer::committed;
 use super::member::{Member, PATIENCE};
 use super::{TOPIC, joining_as, topic, whole_group_leaves};
 use crate::slow_disk::{Brake, SlowDisk};
@@ -76,5 +77,26 @@ async fn who_does_not_read_holds_nobody_up() {
     next.until("who does not let go in time loses all", |member| member.owned.len() == 2).await;
     drop(stuck);
     whole_group_leaves([reads, next]).await;
+    whole.stop().await;
+}
+
+#[tokio::test]
+async fn who_says_all_before_it_reads_is_heard_to_its_end() {
+    const COMMITS: i64 = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Whole::start(folder.path()).await;
+    topic(&whole, 1).await;
+    let mut member = Member::join_narrow(&whole.url(), joining_as(|_| ())).await.unwrap();
+    member.until("it owns all", |member| member.owned.len() == 1).await;
+    let metadata = "m".repeat(4_000);
+    for sequence in 0..COMMITS {
+        let (offset, metadata) = (sequence, metadata.clone());
+        let offset = pb::PartitionOffset { topic: TOPIC.to_owned(), offset, metadata, ..Default::default() };
+        member.say(Frame::Commit(pb::ConsumeCommit { sequence, offsets: vec![offset] }));
+    }
+    member.say(Frame::Leave(pb::ConsumeLeave {}));
+    member.leave().await;
+    until_members(&whole, 0).await;
+    assert_eq!(committed(&whole.client().await).await[&0], COMMITS - 1);
     whole.stop().await;
 }

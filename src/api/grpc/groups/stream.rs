@@ -120,10 +120,11 @@ impl Member {
             send(slot, Told::Joined(joined));
         }
         loop {
+            let has_room = session.has_room();
             tokio::select! {
                 biased;
                 () = stopped(door) => return Err(shutting_down()),
-                frame = frames.next() => match frame {
+                frame = frames.next(), if has_room => match frame {
                     // A static member comes back under its name.
                     None => return Ok(End::Left { keep: true }),
                     Some(Err(_)) => return Ok(End::Lost),

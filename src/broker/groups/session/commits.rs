@@ -26,6 +26,7 @@ impl Commits {
         };
         let results = frames.into_iter().map(|frame| CommitResult {
             sequence: frame.sequence,
+            size_bytes: frame.size_bytes(),
             partitions: frame.offsets.into_iter().map(&mut check).collect(),
         });
         Self { results: results.collect(), offsets }

@@ -247,3 +247,25 @@ async fn a_machine_that_is_loaded_anew_misses_no_member_that_is_there() {
     let host = world.broker.group_host(&super::group()).await.unwrap();
     assert_eq!(host.next_timer(), None, "nobody waits for a member that is there");
 }
+
+#[tokio::test]
+async fn what_waits_is_bounded_and_counted_and_ends_without_the_member() {
+    let world = World::start(1 << 30).await;
+    let mut reader = Reader::open(&world).await;
+    reader.assigned().await;
+    let before = world.broker.budget().used_bytes();
+    let mut sent = 0;
+    while reader.session.has_room() {
+        let metadata = "m".repeat(4_000);
+        reader.commit((0..100).map(|offset| OffsetCommit { metadata: metadata.clone(), ..place(offset) }));
+        sent += 1;
+    }
+    let taken = world.broker.budget().used_bytes() - before;
+    assert!((8 << 20..9 << 20).contains(&taken), "{sent} commits take {taken} bytes");
+    for told in 1..=sent {
+        assert_eq!(reader.sees().await, Seen::Committed(vec![Ok(()); 100]));
+        assert!(reader.session.has_room(), "after {told} answers");
+    }
+    let kept = world.broker.budget().used_bytes() - before;
+    assert!(kept < 10_000, "only the newest offset: {kept} bytes");
+}
