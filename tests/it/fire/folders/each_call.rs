@@ -34,7 +34,7 @@ const FAULTS: [(&str, &str, u64); 5] = [
     ("fdatasync", "error=EIO", 12),
 ];
 /// A broker that was not killed this long after a call failed will not be.
-const AFTER: Duration = Duration::from_secs(30);
+const AFTER: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// What the lives came to.
@@ -174,11 +174,8 @@ async fn a_deleted_folder_that_can_not_be_moved_is_left_for_the_next_start() {
     };
     let begun = Instant::now();
     while !attached.give_up_dead(broker.pid()) {
-        assert!(
-            begun.elapsed() < AFTER && !deleting.is_finished(),
-            "the delete did not move {}",
-            stuck.display()
-        );
+        // WHY not as soon as the delete has ended: it may hear of the broker's end before the broker is seen to be dead.
+        assert!(begun.elapsed() < AFTER, "the delete did not move {}", stuck.display());
         sleep(PAUSE).await;
     }
     deleting.abort();
