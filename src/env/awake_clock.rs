@@ -30,6 +30,8 @@ struct State {
     due: Option<Duration>,
     /// Time that did not count.
     lost: Duration,
+    /// What the clock said last: it never goes back, also where it counted what turns out to be the begin of a stall.
+    told: Duration,
 }
 
 impl AwakeClock {
@@ -72,7 +74,8 @@ impl Clock for AwakeClock {
             state.lost += late;
             state.due = Some(now + BEAT);
         }
-        now.saturating_sub(state.lost)
+        state.told = state.told.max(now.saturating_sub(state.lost));
+        state.told
     }
 
     /// Ends after `duration` by the other clock: after a stall that may be too early.
@@ -112,11 +115,26 @@ mod tests {
         }
         assert_eq!(pass(1_300), ms(15_300), "late, as happens");
         assert_eq!(pass(20_000), ms(15_800));
+        assert_eq!(pass(0), ms(15_800));
         assert_eq!(pass(500), ms(16_300));
         clock.advance(ms(5_000));
         drop(beat);
         assert_eq!(awake.monotonic(), ms(16_800), "a stall before the last look");
         clock.advance(ms(5_000));
         assert_eq!(awake.monotonic(), ms(21_800));
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let clock = SimClock::new(0);
+        let awake = AwakeClock::new(Arc::new(clock.clone()));
+        let mut beat = Box::pin(awake.beat());
+        assert!(beat.as_mut().now_or_never().is_none());
+        clock.advance(BEAT + ms(900));
+        let seen = awake.monotonic();
+        clock.advance(ms(200));
+        assert_eq!(awake.monotonic(), seen, "the stall began before");
+        clock.advance(ms(2_000));
+        assert!(awake.monotonic() >= seen);
     }
 }

@@ -32,13 +32,18 @@ fn check_topic(topic: &str) -> Result<(), Error> {
 
 /// Errors: an empty list, or one that is too long.
 pub fn check_count(field: &str, count: usize) -> Result<(), Error> {
-    match count {
-        0 => Err(invalid(field, "is empty: give at least one")),
-        count if count > REQUEST_ITEMS_MAX => {
-            Err(invalid(field, format_args!("has {count} items: give at most {REQUEST_ITEMS_MAX}")))
-        }
-        _ => Ok(()),
+    if count == 0 {
+        return Err(invalid(field, "is empty: give at least one"));
     }
+    check_most(field, count)
+}
+
+/// Errors: a list that is too long.
+pub fn check_most(field: &str, count: usize) -> Result<(), Error> {
+    if count > REQUEST_ITEMS_MAX {
+        return Err(invalid(field, format_args!("has {count} items: give at most {REQUEST_ITEMS_MAX}")));
+    }
+    Ok(())
 }
 
 /// A number of bytes; 0 and absent are `None`.

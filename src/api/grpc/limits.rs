@@ -125,9 +125,12 @@ mod tests {
     #[test]
     fn what_the_largest_commit_came_to_fits_a_message() {
         let error = pb::ItemError { reason: 1, message: "x".repeat(600), ..pb::ItemError::default() };
-        let partition =
-            pb::CommittedPartition { topic: "orders".to_owned(), partition: 1_000, error: Some(error) };
-        let mut partitions = vec![partition; 100_000];
+        let partition = pb::CommittedPartition {
+            topic: "t".repeat(TOPIC_NAME_BYTES_MAX),
+            partition: 1_000,
+            error: Some(error),
+        };
+        let mut partitions = vec![partition; REQUEST_ITEMS_MAX];
         fit_committed(&mut partitions);
         let reply = pb::ConsumeCommitted { sequence: 1, partitions };
         assert!(reply.encoded_len() <= GRPC_MESSAGE_BYTES_MAX);

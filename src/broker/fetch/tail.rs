@@ -26,7 +26,8 @@ const NOTHING_PAUSE: Duration = Duration::from_millis(100);
 pub struct Tail {
     broker: Arc<Broker>,
     places: Vec<TailPlace>,
-    refused: VecDeque<FetchedPartition>,
+    /// What can't be read, and was not told so yet.
+    refused: VecDeque<(Option<TopicPartition>, FetchedPartition)>,
     limit: Limit,
     stopping: watch::Receiver<bool>,
     turn: usize,
@@ -35,12 +36,17 @@ pub struct Tail {
 }
 
 /// A partition that a [`Tail`] can follow, or why it can't.
-pub struct Opened(Result<Reader, FetchedPartition>);
+pub struct Opened {
+    /// Which one; `None` where the cursor does not say.
+    id: Option<TopicPartition>,
+    found: Result<Reader, FetchedPartition>,
+}
 
 impl Opened {
     /// Finds the partition of a cursor.
     pub async fn find(broker: &Broker, cursor: Cursor) -> Self {
-        Self(Reader::open(broker, cursor).await)
+        let id = cursor.topic_id.map(|topic_id| TopicPartition { topic_id, partition: cursor.partition });
+        Self { id, found: Reader::open(broker, cursor).await }
     }
 }
 
@@ -78,7 +84,8 @@ impl Tail {
             let opened = match cursor {
                 Ok(cursor) => Opened::find(&tail.broker, cursor).await,
                 Err(RefusedItem { topic, partition, error }) => {
-                    Opened(Err(FetchedPartition { topic, partition, result: Err(error) }))
+                    let found = Err(FetchedPartition { topic, partition, result: Err(error) });
+                    Opened { id: None, found }
                 }
             };
             tail.follow(opened);
@@ -88,14 +95,16 @@ impl Tail {
 
     /// Follows one more partition; one that can't be read gives an error in its place.
     pub fn follow(&mut self, opened: Opened) {
-        match opened.0 {
+        match opened.found {
             Ok(reader) => self.places.push(TailPlace { reader, is_told: false }),
-            Err(partition) => self.refused.push_back(partition),
+            Err(partition) => self.refused.push_back((opened.id, partition)),
         }
     }
 
-    /// Follows a partition no more: nothing of it is given from here on. Gives the place that it had got to, if it was followed.
+    /// Follows a partition no more: nothing of it is given from here on, nor told of it. Gives the place that it had got to, if it was
+    /// followed.
     pub fn remove(&mut self, id: TopicPartition) -> Option<Offset> {
+        self.refused.retain(|(refused, _)| *refused != Some(id));
         let index = self.places.iter().position(|place| place.reader.partition().id() == id)?;
         Some(self.places.remove(index).reader.offset)
     }
@@ -106,7 +115,7 @@ impl Tail {
     /// Errors: SHUTTING_DOWN, once, when the broker stops; nothing follows.
     pub async fn next(&mut self) -> Option<Result<TailAnswer, Error>> {
         while !self.is_over {
-            if let Some(partition) = self.refused.pop_front() {
+            if let Some((_, partition)) = self.refused.pop_front() {
                 return Some(Ok(refusal(partition)));
             }
             if self.places.is_empty() {
@@ -176,8 +185,9 @@ impl Tail {
         let places = self.places.iter().map(|place| (&**place.reader.partition(), place.reader.offset + 1));
         if let Wake::Broken(index, error) = pause(places, None, &mut self.stopping).await {
             let error = self.places[index].reader.place(&self.broker).append_error(error);
+            let id = self.places[index].reader.partition().id();
             let answer = self.give_up(index, error);
-            self.refused.push_back(answer.partition);
+            self.refused.push_back((Some(id), answer.partition));
         }
     }
 }

@@ -146,6 +146,9 @@ impl Session {
     /// Sends nothing of these partitions until they are resumed; the member keeps them.
     pub fn pause(&mut self, partitions: &[TopicPartition]) {
         for id in partitions {
+            if self.holdings.topic(*id).is_none() {
+                continue;
+            }
             // WHY no epoch: what was read there was checked.
             let place = self.tail.remove(*id).map(|offset| Place { offset, leader_epoch: None });
             self.holdings.pause(*id, place);

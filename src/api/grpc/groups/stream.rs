@@ -17,7 +17,7 @@ use super::convert::{
 use crate::api::door::Door;
 use crate::api::grpc::call::{OpenStream, RequestId, note_items, note_status};
 use crate::api::grpc::caller::Caller;
-use crate::api::grpc::convert::{byte_count, fetched_partition, form, invalid};
+use crate::api::grpc::convert::{byte_count, check_most, fetched_partition, form, invalid};
 use crate::api::grpc::limits::fit_committed;
 use crate::api::grpc::reply_body::Unsent;
 use crate::api::grpc::status::{completed, status};
@@ -148,6 +148,7 @@ impl Member {
     fn take(&self, request: pb::ConsumeRequest, session: &mut Session) -> Result<Option<End>, Error> {
         match request.frame {
             Some(Frame::Commit(commit)) => {
+                check_most("offsets", commit.offsets.len())?;
                 let offsets = commit.offsets.into_iter().map(offset_commit).collect::<Result<_, _>>()?;
                 session.commit(CommitFrame { sequence: commit.sequence, offsets });
             }

@@ -92,7 +92,7 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// What a member that comes back still holds and is no longer its own, or is to be given up.
+    /// Takes what a member that comes back still holds. What is its own still, it knows; gives what is not, or is to be given up.
     pub fn take_claims(
         &mut self,
         claimed: &[Owned],
@@ -100,12 +100,16 @@ impl Holdings {
         name_of: impl Fn(TopicId) -> Option<Arc<str>>,
     ) -> Change {
         let mut change = Change::default();
-        for Owned { id, epoch } in
-            claimed.iter().filter(|held| view.assigned.get(&held.id) != Some(&held.epoch))
-        {
+        for Owned { id, epoch } in claimed {
             // Of a topic that is gone nobody needs the name.
             let topic = name_of(id.topic_id).unwrap_or_else(|| "".into());
-            self.end(*id, Held { is_told: true, ..Held::new(topic, *epoch) }, view, &mut change);
+            let held = Held { is_told: true, ..Held::new(topic, *epoch) };
+            if view.assigned.get(id) == Some(epoch) {
+                self.held.insert(*id, held);
+                change.new.push(Owned { id: *id, epoch: *epoch });
+            } else {
+                self.end(*id, held, view, &mut change);
+            }
         }
         change
     }
@@ -125,6 +129,14 @@ impl Holdings {
             let Some(topic) = name_of(id.topic_id).filter(|_| !is_known) else { continue };
             self.held.insert(*id, Held::new(topic, *ownership_epoch));
             change.new.push(Owned { id: *id, epoch: *ownership_epoch });
+        }
+        // What it does not hold any more, as after it lost its memory, it need not be asked for.
+        for id in &view.pending_revocation {
+            if !self.leaving.contains_key(id) {
+                let (topic, ownership_epoch) = (name_of(id.topic_id).unwrap_or_default(), view.member_epoch);
+                self.leaving.insert(*id, Leaving { topic, ownership_epoch, is_answered: true });
+                change.untold.push(*id);
+            }
         }
         change
     }
@@ -223,7 +235,7 @@ impl Holdings {
 
     /// Goes on at another place; whether it is held.
     pub fn seek(&mut self, id: TopicPartition, place: Place, sequence: i64) -> bool {
-        let Some(held) = self.held.get_mut(&id) else { return false };
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.is_told) else { return false };
         (held.reading, held.seek_sequence) = (Reading::At(place), sequence);
         true
     }
@@ -308,5 +320,29 @@ mod tests {
         );
         holdings.give_up(&[FIRST, SECOND]);
         assert_eq!(holdings.owned().count(), 0);
+    }
+
+    #[test]
+    fn what_a_member_came_back_with_it_is_asked_for() {
+        let mut holdings = Holdings::default();
+        let claims = [Owned { id: FIRST, epoch: 1 }];
+        let back = holdings.take_claims(&claims, &view(&[FIRST], &[]), named);
+        assert_eq!(back.new, claims, "it is told where it goes on");
+        assert!(holdings.take_view(&view(&[FIRST], &[]), named).new.is_empty());
+        let change = holdings.take_view(&view(&[], &[FIRST]), named);
+        assert_eq!(change.revoked, [RevokedPartition { topic: "orders".into(), id: FIRST }]);
+        assert_eq!(change.untold, []);
+    }
+
+    #[test]
+    fn what_a_member_came_back_without_is_given_up_for_it() {
+        let mut holdings = Holdings::default();
+        let change = holdings.take_view(&view(&[SECOND], &[FIRST]), named);
+        assert_eq!((change.untold, change.revoked), (vec![FIRST], vec![]));
+        assert!(holdings.take_view(&view(&[SECOND], &[FIRST]), named).untold.is_empty(), "once");
+        holdings.give_up(&[FIRST]);
+        assert_eq!(holdings.owned().collect::<Vec<_>>(), [SECOND]);
+        let place = Place { offset: 5, leader_epoch: None };
+        assert!(!holdings.seek(SECOND, place, 1), "it has not heard of it");
     }
 }

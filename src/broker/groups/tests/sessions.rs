@@ -170,6 +170,22 @@ async fn what_was_sought_while_paused_is_read_with_its_epoch_and_only_once_it_is
 }
 
 #[tokio::test]
+async fn an_error_that_was_not_told_goes_with_the_place_that_gave_it() {
+    let world = World::start(1 << 30).await;
+    produce(&world.broker, 0, 3).await;
+    let mut reader = Reader::open(&world).await;
+    let id = reader.assigned().await[0];
+    assert_eq!(reader.sees().await, Seen::Records(0, 0));
+    reader.session.seek(id, 1, Some(7), 1).unwrap();
+    for _ in 0..1_000 {
+        assert!(reader.session.next(false).now_or_never().is_none(), "nothing is told");
+        tokio::task::yield_now().await;
+    }
+    reader.session.seek(id, 1, None, 2).unwrap();
+    assert_eq!(reader.sees().await, Seen::Records(1, 2));
+}
+
+#[tokio::test]
 async fn a_pause_counts_also_before_a_partition_is_opened() {
     let world = World::start(1 << 30).await;
     produce(&world.broker, 0, 3).await;
