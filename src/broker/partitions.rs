@@ -113,7 +113,8 @@ impl Partitions {
         }
         let known = self.unopened.get(&id).and_then(|entry| *entry.value());
         let size = known.or_else(|| self.size_on_disk(topic, id));
-        Look { size, unsynced_bytes: 0, is_offline: self.offline.contains_key(&id) }
+        let is_offline = self.offline.contains_key(&id) || self.told.contains_key(&id);
+        Look { size, unsynced_bytes: 0, is_offline }
     }
 
     /// Forgets what is kept of topics that are gone.

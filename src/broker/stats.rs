@@ -163,13 +163,13 @@ impl Broker {
         }
     }
 
-    /// The topics, with their sums in `state`; and the first offline partitions.
+    /// The topics of users, with their sums in `state`; and the first offline partitions, also the broker's own: groups need theirs.
     fn look_at_topics(&self, state: &mut State) -> (Vec<TopicState>, Vec<String>) {
         let (image, book) = (self.image(), self.partitions.topics());
         let (mut own, mut offline) = (BTreeMap::new(), Vec::new());
         let mut others = TopicState { counters: book.others().clone(), ..TopicState::default() };
         others.name = OTHER_TOPICS.into();
-        for topic in image.topics().filter(|topic| topic.is_ready() && !is_internal(&topic.name)) {
+        for topic in image.topics().filter(|topic| topic.is_ready()) {
             let mut seen = TopicState { name: topic.name.clone(), ..TopicState::default() };
             for id in topic.ids(0, topic.ready_count) {
                 let look = self.partitions.look(topic, id);
@@ -184,9 +184,12 @@ impl Broker {
                     }
                 }
             }
+            state.partitions_offline += seen.partitions_offline;
+            if is_internal(&topic.name) {
+                continue;
+            }
             state.topics += 1;
             state.partitions += seen.partitions;
-            state.partitions_offline += seen.partitions_offline;
             state.log_size_bytes += seen.size_bytes;
             state.segments += seen.segments;
             match book.own(topic.id) {

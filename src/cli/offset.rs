@@ -307,7 +307,7 @@ mod tests {
             ("-99999999999999999999", "is greater than the greatest offset"),
             ("end+1", "there is nothing behind the end"),
             ("start-1", "there is nothing before the start"),
-            ("committed", "consumer groups, which this version does not have"),
+            ("committed", "weir consume TOPIC -g GROUP"),
             (":", "nothing stands beside the colon"),
             ("::", "it is no number"),
             ("3:x", "'x': it is no number"),

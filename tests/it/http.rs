@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use weir::client::{Client, Record, Start};
+use weir::client::{At, Client, Record, Start};
 
 use super::process::{BrokerProcess, free_port};
 
@@ -129,6 +129,28 @@ async fn health_tells_what_is_wrong() {
     let text = ask(&broker, "GET", "/metrics").await.2;
     assert_eq!(sample(&text, "weir_partitions_offline"), 1.0);
     assert_eq!(sample(&text, "weir_disk_full"), 1.0);
+}
+
+#[tokio::test]
+async fn health_tells_of_the_brokers_own_partitions_and_of_those_whose_opening_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path(), &[]).await;
+    write_and_read(&broker, "orders", 10).await;
+    let client = Client::connect(&broker.address()).await.unwrap();
+    client.consumer().group("billing").topic("orders").build().await.unwrap().leave().await.unwrap();
+    broker.kill();
+    let data = folder.path().join("data");
+    std::fs::remove_dir_all(data.join("__consumer_offsets-12")).unwrap();
+    // A folder where the index should be: a start tries to open it again and again.
+    let index = data.join("orders-0").join(format!("{:020}.index", 0));
+    std::fs::remove_file(&index).unwrap();
+    std::fs::create_dir(&index).unwrap();
+    let broker = start(folder.path(), &[]).await;
+    let client = Client::connect(&broker.address()).await.unwrap();
+    assert!(client.admin().list_offsets("orders", [(0, At::End)]).await.unwrap()[0].is_err());
+    let (status, _, body) = ask(&broker, "GET", "/healthz").await;
+    assert!(status == 503 && body.starts_with("2 partitions offline: "), "{body}");
+    assert!(body.contains("__consumer_offsets[12]") && body.contains("orders[0]"), "{body}");
 }
 
 #[tokio::test]

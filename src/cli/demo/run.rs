@@ -66,11 +66,13 @@ async fn show(
     flow::create_topics(&client).await?;
     let topics = flow::TOPICS.map(|(kind, partitions)| format!("{} ({partitions} partitions)", kind.name()));
     say(&context, format!("sending sample records to {}, and reading them back\n", topics.join(", ")))?;
-    let Some(flowed) = flow::run(&context, args, &client, signals).await? else { return Ok(Exit::Done) };
+    // Without `--once` a signal is the way to end it.
+    let unfinished = if args.once { Exit::Interrupted } else { Exit::Done };
+    let Some(flowed) = flow::run(&context, args, &client, signals).await? else { return Ok(unfinished) };
     say(&context, format!("{flowed}\n"))?;
     let said = format!("\nsending more to activity, read by group '{GROUP}', whose readers come and go\n");
     say(&context, said)?;
-    let Some(read) = activity::run(&context, args, &client, signals).await? else { return Ok(Exit::Done) };
+    let Some(read) = activity::run(&context, args, &client, signals).await? else { return Ok(unfinished) };
     say(&context, format!("{read}\n"))?;
     let passed = [flowed.passed(), read.order.passed()];
     match context.global.json {

@@ -69,7 +69,8 @@ fn why_no_place(text: &str) -> String {
     match text {
         "" => "it is empty".to_owned(),
         "committed" => {
-            "committed offsets are those of consumer groups, which this version does not have".to_owned()
+            "committed offsets are those of a consumer group: 'weir consume TOPIC -g GROUP' reads on there"
+                .to_owned()
         }
         _ if text.starts_with('@') => "a time is written @TIME".to_owned(),
         _ if is_number && number(digits).is_none() => {
