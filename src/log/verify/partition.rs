@@ -1,6 +1,6 @@
 //! The folder of a partition: its segments one after the other, and the checkpoints beside them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub struct PartitionReport {
     pub folder: PathBuf,
     /// Its segments, by base offset.
     pub segments: Vec<SegmentReport>,
+    /// Base offsets of those that are there and can't be read; each has its finding.
+    pub unread: BTreeSet<Offset>,
     /// What is wrong beside what the segments tell.
     pub findings: Vec<Finding>,
     /// Files that recoveries set aside.
@@ -71,6 +73,7 @@ pub fn verify_partition(
     let mut report = PartitionReport {
         folder: folder.to_owned(),
         segments: Vec::new(),
+        unread: BTreeSet::new(),
         findings: Vec::new(),
         set_aside: Vec::new(),
     };
@@ -140,7 +143,10 @@ impl PartitionReport {
         match verify_segment(disk, files, progress) {
             Ok(segment) => self.segments.push(segment),
             Err(error) if error.kind == DiskErrorKind::NotFound => {}
-            Err(error) => self.findings.push(unreadable(error.path.clone(), &error)),
+            Err(error) => {
+                self.unread.insert(files.base_offset);
+                self.findings.push(unreadable(error.path.clone(), &error));
+            }
         }
     }
 
@@ -164,24 +170,29 @@ impl PartitionReport {
 
     /// All segments but the last are sealed, sooner or later.
     fn check_seals(&mut self, is_swapped: impl Fn(Offset) -> bool) {
-        let Some((_, before)) = self.segments.split_last_mut() else { return };
-        let is_open = |segment: &&mut SegmentReport| !segment.is_sealed && segment.findings.is_empty();
-        for segment in before.iter_mut().filter(is_open).filter(|segment| !is_swapped(segment.base_offset)) {
+        let last = self.segments.last().map(|segment| segment.base_offset).max(self.unread.last().copied());
+        let is_open = |segment: &&mut SegmentReport| {
+            !segment.is_sealed && segment.findings.is_empty() && Some(segment.base_offset) != last
+        };
+        let segments = self.segments.iter_mut().filter(is_open);
+        for segment in segments.filter(|segment| !is_swapped(segment.base_offset)) {
             let path = self.folder.join(file_name(segment.base_offset, "index"));
             let what = "it is not sealed, so it is made again from the log".to_owned();
             segment.findings.push(whole_file(path, Severity::Rebuilt, what));
         }
     }
 
-    /// A segment begins where the one before ends.
+    /// A segment begins where the one before ends. Where one ends that can't be read is not known.
     fn check_sequence(&mut self) {
-        for pair in self.segments.windows(2) {
-            let (before, next) = (&pair[0], &pair[1]);
+        let mut bases = self.unread.clone();
+        bases.extend(self.segments.iter().map(|segment| segment.base_offset));
+        for before in &self.segments {
+            let Some(next) = bases.range(before.base_offset + 1..).next() else { break };
             let is_open_end = before.findings.iter().any(|found| matches!(found.offsets, Some((_, None))));
-            if before.end_offset == next.base_offset || is_open_end {
+            if before.end_offset == *next || is_open_end {
                 continue;
             }
-            let (from, to) = (before.end_offset, next.base_offset);
+            let (from, to) = (before.end_offset, *next);
             // What lies between two segments was in one that began where the first ends.
             let (base_offset, what) = match from < to {
                 true => (
@@ -208,7 +219,7 @@ impl PartitionReport {
         let there = self.segments.iter().find(|segment| segment.base_offset == point.segment_base);
         let (bytes, end) =
             there.map_or((0, point.segment_base), |segment| (segment.bytes, segment.end_offset));
-        if bytes < point.position {
+        if bytes < point.position && !self.unread.contains(&point.segment_base) {
             let path = self.folder.join(file_name(point.segment_base, "log"));
             let what = match there {
                 Some(_) => format!("the file has {bytes} bytes, {} of it were durable", point.position),

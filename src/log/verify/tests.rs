@@ -7,10 +7,12 @@ use super::*;
 use crate::base::ClusterId;
 use crate::config::TopicConfig;
 use crate::env::disk::OpenMode;
+use crate::env::sim_disk::{Effect, Fault, OpKind, ends_with};
 use crate::env::{Disk, SimDisk};
 use crate::log::flush::journal::Points;
 use crate::log::folder::{self, PartitionMeta};
 use crate::log::read::Wait;
+use crate::log::segment::footer::FOOTER_BYTES;
 use crate::log::tests::{ID, append_numbered, fresh, small_segments};
 use crate::record::BatchHeader;
 
@@ -121,6 +123,51 @@ fn a_missing_segment_is_damage_and_missing_side_files_are_not() {
         disk.remove_file(&Path::new(FOLDER).join(name)).unwrap();
     }
     assert_eq!(worst(&look(&disk)), Some(Severity::Rebuilt));
+}
+
+#[test]
+fn a_segment_that_can_not_be_read_is_told_once_and_is_not_missing() {
+    let whole = killed(&small_segments(), false);
+    let bases: Vec<_> = look(&whole).segments.iter().map(|segment| segment.base_offset).collect();
+    let file = |base: i64, ending: &str| format!("{base:020}.{ending}");
+    for base in [bases[0], bases[1], bases[bases.len() - 1]] {
+        let disk = whole.kill();
+        disk.fail(Fault::on(OpKind::Read, ends_with(&file(base, "log")), Effect::Io).times(u32::MAX));
+        let report = look(&disk);
+        let found: Vec<_> = report.all_findings().map(|finding| (&finding.path, &finding.what)).collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(*found[0].0, Path::new(FOLDER).join(file(base, "log")));
+        assert!(found[0].1.ends_with("; check the disk"), "{found:?}");
+        assert_eq!(report.segment_counts(), (bases.len(), 1));
+    }
+}
+
+#[test]
+fn beside_a_segment_that_can_not_be_read_all_else_is_told() {
+    let whole = killed(&small_segments(), false);
+    let bases: Vec<_> = look(&whole).segments.iter().map(|segment| segment.base_offset).collect();
+    let file = |base: i64, ending: &str| Path::new(FOLDER).join(format!("{base:020}.{ending}"));
+    let without = |base: i64| {
+        let name = format!("{base:020}.log");
+        let disk = whole.kill();
+        disk.fail(Fault::on(OpKind::Read, ends_with(&name), Effect::Io).times(u32::MAX));
+        disk
+    };
+    let has = |report: &PartitionReport, path: &Path, severity| {
+        report.all_findings().any(|finding| finding.path == path && finding.severity == severity)
+    };
+    let disk = without(bases[2]);
+    disk.remove_file(&file(bases[1], "log")).unwrap();
+    assert!(has(&look(&disk), &file(bases[1], "log"), Severity::Damaged), "the one before it is missing");
+
+    let (last, before) = (bases[bases.len() - 1], bases[bases.len() - 2]);
+    let disk = without(last);
+    let index = disk.open(&file(before, "index"), OpenMode::Write).unwrap();
+    index.set_len(index.len().unwrap() - FOOTER_BYTES as u64).unwrap();
+    assert!(
+        has(&look(&disk), &file(before, "index"), Severity::Rebuilt),
+        "the one before it is not the open one"
+    );
 }
 
 #[test]
