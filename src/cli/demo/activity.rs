@@ -115,7 +115,6 @@ impl Scene<'_> {
     /// Lets the change happen and records flow, until these are sent and the group has settled.
     async fn change(&mut self, change: Change, records: &[Record], rate: f64) -> Result<(), Failure> {
         let begun = self.context.monotonic();
-        let owned = self.owners.owned();
         let (reader, what) = match change {
             Change::Join => (self.readers.join(self.client, KIND.name()).await?, "joined"),
             Change::Leave => (self.readers.leave().await?, "left"),
@@ -135,7 +134,7 @@ impl Scene<'_> {
             );
             return Err(Failure::failed(message));
         }
-        let change = self.owners.end_change(owned);
+        let change = self.owners.end_change();
         self.tell(reader, what, change)
     }
 

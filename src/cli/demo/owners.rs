@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 pub(super) struct Owners {
     /// The reader of each partition; `None` before the first.
     owners: Vec<Option<usize>>,
+    /// Partitions that had a reader when the change began.
+    had_reader: BTreeSet<usize>,
+    /// Those of them that moved since.
     moved_now: BTreeSet<usize>,
     tally: Tally,
 }
@@ -24,13 +27,19 @@ impl Owners {
     /// Of so many partitions, none of which has a reader.
     pub(super) fn new(partitions: i32) -> Self {
         let partitions = usize::try_from(partitions).expect("nothing has less than no partitions");
-        Self { owners: vec![None; partitions], moved_now: BTreeSet::new(), tally: Tally::default() }
+        Self {
+            owners: vec![None; partitions],
+            had_reader: BTreeSet::new(),
+            moved_now: BTreeSet::new(),
+            tally: Tally::default(),
+        }
     }
 
     /// A partition came to a reader. One that comes back to its reader has moved as well: it stood still meanwhile.
     pub(super) fn assign(&mut self, partition: i32, reader: usize) {
         let partition = usize::try_from(partition).expect("the broker counts partitions from 0");
-        if self.owners[partition].replace(reader).is_some() {
+        self.owners[partition] = Some(reader);
+        if self.had_reader.contains(&partition) {
             self.moved_now.insert(partition);
         }
     }
@@ -45,18 +54,15 @@ impl Owners {
         is_level && counts.iter().sum::<usize>() == self.owners.len()
     }
 
-    /// How many moved since the last change, and how many stayed; `before` is how many had a reader before it.
-    pub(super) fn end_change(&mut self, before: usize) -> Tally {
+    /// Of the partitions that had a reader at the last call, how many moved since, and how many stayed.
+    pub(super) fn end_change(&mut self) -> Tally {
         let moved = std::mem::take(&mut self.moved_now).len();
-        let change = Tally { moved, stayed: before - moved };
+        let change = Tally { moved, stayed: self.had_reader.len() - moved };
+        let owned = self.owners.iter().enumerate().filter(|(_, owner)| owner.is_some());
+        self.had_reader = owned.map(|(partition, _)| partition).collect();
         self.tally.moved += change.moved;
         self.tally.stayed += change.stayed;
         change
-    }
-
-    /// How many partitions have a reader.
-    pub(super) fn owned(&self) -> usize {
-        self.owners.iter().flatten().count()
     }
 
     /// All changes together.
@@ -82,19 +88,30 @@ mod tests {
         assert!(!owners.is_settled(&[1]));
         (0..3).for_each(|partition| owners.assign(partition, 1));
         assert!(owners.is_settled(&[1]));
-        assert_eq!(owners.end_change(0), Tally { moved: 0, stayed: 0 });
+        assert_eq!(owners.end_change(), Tally { moved: 0, stayed: 0 });
 
         assert!(!owners.is_settled(&[1, 2]), "the newcomer has nothing");
         owners.assign(2, 2);
         assert!(owners.is_settled(&[1, 2]));
-        assert_eq!(owners.end_change(3), Tally { moved: 1, stayed: 2 });
+        assert_eq!(owners.end_change(), Tally { moved: 1, stayed: 2 });
 
         assert!(!owners.is_settled(&[2]), "two are with a reader that is gone");
         owners.assign(0, 2);
         owners.assign(1, 2);
         assert!(owners.is_settled(&[2]));
-        owners.end_change(3);
+        owners.end_change();
         assert_eq!(owners.tally(), Tally { moved: 3, stayed: 3 });
+    }
+
+    #[test]
+    fn one_without_a_reader_before_the_change_has_not_moved() {
+        let mut owners = Owners::new(2);
+        for _ in 0..2 {
+            (0..2).for_each(|partition| owners.assign(partition, 1));
+        }
+        assert_eq!(owners.end_change(), Tally { moved: 0, stayed: 0 });
+        owners.assign(1, 2);
+        assert_eq!(owners.end_change(), Tally { moved: 1, stayed: 1 });
     }
 
     #[test]
@@ -102,9 +119,9 @@ mod tests {
         let mut owners = Owners::new(2);
         owners.assign(0, 1);
         owners.assign(1, 2);
-        owners.end_change(0);
+        owners.end_change();
         owners.assign(0, 2);
         owners.assign(0, 1);
-        assert_eq!(owners.end_change(2), Tally { moved: 1, stayed: 1 });
+        assert_eq!(owners.end_change(), Tally { moved: 1, stayed: 1 });
     }
 }
