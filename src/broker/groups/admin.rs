@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::errors::group_error;
+use super::errors::partition_error;
 use super::offsets_topic::OFFSETS_TOPIC;
 use crate::base::limits::OFFSETS_PARTITIONS;
 use crate::base::{Error, GroupId};
@@ -23,7 +23,7 @@ impl Broker {
         for number in 0..OFFSETS_PARTITIONS {
             let host = self.host_of(number).await?;
             let listed = host.run(GroupCommand::ListGroups(ListGroups)).await;
-            match listed.map_err(|error| group_error(&GroupId::stored("*"), error))? {
+            match listed.map_err(|error| partition_error(number, error))? {
                 GroupReply::Groups(found) => groups.extend(found),
                 other => unreachable!("groups are answered by groups, not by {other:?}"),
             }

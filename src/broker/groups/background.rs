@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, join3, select};
 use futures_util::stream::FuturesUnordered;
 
-use super::errors::group_error;
+use super::errors::{group_error, partition_error};
 use super::hosts::{GroupHost, Groups};
 use super::offsets_topic::OFFSETS_TOPIC;
 use crate::base::limits::OFFSETS_PARTITIONS;
@@ -45,14 +45,16 @@ async fn load_all(broker: &Arc<Broker>) {
         return;
     }
     for number in 0..OFFSETS_PARTITIONS {
-        let loaded = async {
-            let host = broker.host_of(number).await?;
-            host.load().await.map_err(|error| group_error(&GroupId::stored("*"), error))
-        };
-        if let Err(error) = loaded.await {
+        if let Err(error) = load(broker, number).await {
             tracing::error!(partition = number, %error, "groups of this partition of {OFFSETS_TOPIC} are not available");
         }
     }
+}
+
+/// Loads the groups of one partition of the offsets topic.
+pub(super) async fn load(broker: &Arc<Broker>, number: i32) -> Result<(), Error> {
+    let host = broker.host_of(number).await?;
+    host.load().await.map_err(|error| partition_error(number, error))
 }
 
 /// Lets timers go off, by a clock that stands still while this process does.
@@ -218,8 +220,9 @@ async fn tell_all(broker: &Arc<Broker>) -> bool {
     are_told
 }
 
-async fn tell_topics(broker: &Arc<Broker>, host: &GroupHost) -> Result<(), Error> {
+/// Tells the groups of one partition of the offsets topic which topics there are.
+pub(super) async fn tell_topics(broker: &Arc<Broker>, host: &GroupHost) -> Result<(), Error> {
     let command = GroupCommand::TopicsChanged(TopicsChanged { topics: broker.topics_view() });
-    let all = GroupId::stored("*");
-    host.run(command).await.map(|_| ()).map_err(|error| group_error(&all, error))
+    let number = host.partition().id().partition;
+    host.run(command).await.map(|_| ()).map_err(|error| partition_error(number, error))
 }

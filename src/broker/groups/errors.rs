@@ -12,10 +12,18 @@ use crate::coordinator::group::errors::{
 };
 use crate::coordinator::runtime::{LoadError, RunError};
 
-/// A command that was not carried out.
+/// A command for one group that was not carried out.
 pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
-    // Of a machine, not of a group: its partition is not known here.
-    let place = Place { topic: OFFSETS_TOPIC, partition: coordinator_partition(group), stopping: false };
+    run_error(group, coordinator_partition(group), error)
+}
+
+/// A command for all groups of a partition of the offsets topic that was not carried out.
+pub fn partition_error(partition: i32, error: RunError<GroupError>) -> Error {
+    run_error(&GroupId::stored("*"), partition, error)
+}
+
+fn run_error(group: &GroupId, partition: i32, error: RunError<GroupError>) -> Error {
+    let place = Place { topic: OFFSETS_TOPIC, partition, stopping: false };
     match error {
         RunError::Refused(refused) => refused_error(group, refused),
         RunError::Append(error) => place.append_error(error),

@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 use super::sessions::PATIENCE;
 use super::{PARTITIONS, SESSION_MS, World, group, joining};
 use crate::broker::groups::JoinRequest;
+use crate::broker::groups::background::{load, tell_topics};
 use crate::broker::topics::CreateTopic;
+use crate::env::sim_disk::{Effect, Fault, OpKind};
 
 /// What looks after the groups of a world, whenever a test lets it.
 struct Care(Pin<Box<dyn Future<Output = ()>>>);
@@ -80,6 +82,28 @@ async fn topics_that_come_while_groups_are_loaded_are_told() {
     let topic = CreateTopic { name: "late".to_owned(), partition_count: 1, ..CreateTopic::default() };
     world.broker.create_topic(topic).await.unwrap();
     care.until(async || to_own(&world).await == PARTITIONS as usize + 1).await;
+}
+
+#[tokio::test]
+async fn groups_that_can_not_be_loaded_are_told_with_their_partition() {
+    let mut world = World::start(1 << 30).await;
+    world.commit(0..1, 0).await.unwrap();
+    world.restart().await;
+    let number = crate::broker::groups::coordinator_partition(&group());
+    let host = world.broker.host_of(number).await.unwrap();
+    let folder = format!("/data/__consumer_offsets-{number}");
+    world
+        .disk
+        .fail(Fault::on(OpKind::Read, move |path| path.starts_with(&folder), Effect::Io).times(u32::MAX));
+    let errors = [
+        load(&world.broker, number).await.unwrap_err(),
+        tell_topics(&world.broker, &host).await.unwrap_err(),
+        world.broker.list_groups().await.unwrap_err(),
+    ];
+    let place = format!("partition {number} of topic '__consumer_offsets'");
+    for error in errors {
+        assert!(error.message.starts_with(&place), "{error}");
+    }
 }
 
 /// How many partitions the member is to own.
