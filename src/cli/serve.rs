@@ -416,6 +416,8 @@ mod tests {
                 "1048576",
                 "99999999999999999999",
                 "a b",
+                "1 GiB",
+                "7 d",
                 "'",
                 "compact, delete",
             ];
@@ -426,6 +428,10 @@ mod tests {
         assert_eq!(
             advised("log.retention.hours", "168").as_deref(),
             Some("weir topic create NAME -c retention.ms=168h")
+        );
+        assert_eq!(
+            advised("message.max.bytes", "1 MiB").as_deref(),
+            Some("weir topic create NAME -c max.message.bytes=1MiB")
         );
         assert_eq!(advised("log.retention.hours", ""), None);
     }

@@ -157,8 +157,11 @@ fn advice_on_topics(ours: &str, value: &str, unit: &str) -> String {
     match topic_key(ours).and_then(|row| row.key.parse(&format!("{value}{unit}"))) {
         Ok(parsed) => {
             let with = WITH.iter().find(|(key, _)| *key == ours).map_or("", |(_, with)| with);
-            let value =
-                if let Value::Word(word) = parsed { word.to_owned() } else { format!("{value}{unit}") };
+            // WHY without blanks: "1 GiB" is one value in a file, and two words of a command line.
+            let value = match parsed {
+                Value::Word(word) => word.to_owned(),
+                _ => format!("{}{unit}", value.split_whitespace().collect::<String>()),
+            };
             format!("each topic has its own: weir topic create NAME {with}-c {ours}={value}")
         }
         Err(error) => format!("each topic has its own, and can't have this one: {error}"),
