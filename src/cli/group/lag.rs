@@ -11,6 +11,7 @@ use crate::client::Client;
 
 /// Shows the lag, or holds it against limits.
 pub(super) async fn run(context: &Context, client: &Client, args: &LagArgs) -> Result<Exit, Failure> {
+    refuse_crossed(args.warn, args.crit)?;
     let found = look_up_all(client, &args.groups, context.now_ms()).await;
     if context.global.json {
         let groups: Vec<Value> = found.standings.iter().map(as_json).collect();
@@ -32,6 +33,16 @@ pub(super) async fn run(context: &Context, client: &Client, args: &LagArgs) -> R
         print(table(&found.standings).print())?;
     }
     Ok(found.report())
+}
+
+/// A lag that is critical before it is worth a warning is a mistake, most likely of which is which.
+fn refuse_crossed(warn: Option<i64>, crit: Option<i64>) -> Result<(), Failure> {
+    match (warn, crit) {
+        (Some(warn), Some(crit)) if warn > crit => Err(Failure::usage(format!(
+            "--warn {warn} is above --crit {crit}, so nothing would be a warning; give --warn the smaller one"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The line and code of a check, in the words of Nagios. WHY other names of codes: Nagios gave these numbers their own meaning.

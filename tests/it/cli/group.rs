@@ -187,6 +187,9 @@ fn a_check_of_the_lag_speaks_as_nagios_does() {
         let (is, out) = check(limits);
         assert!(is == code && out.starts_with(&format!("{word}: g lag 15 (oldest unread ")), "{is} {out}");
     }
+    let crossed = served.run(&["group", "lag", "g", "--warn", "5", "--crit", "1"]);
+    assert_eq!((crossed.code, crossed.out.as_str()), (2, ""));
+    said(&crossed, &["--warn 5 is above --crit 1"]);
     let missing = served.run(&["group", "lag", "nobody"]);
     assert_eq!(missing.code, 1);
     said(&missing, &["there is no group 'nobody'   [GROUP_NOT_FOUND]"]);
