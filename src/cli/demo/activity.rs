@@ -79,10 +79,8 @@ pub(super) async fn run(
         played = scene.play(args) => played.map(|()| true),
         () = signals.next() => Ok(false),
     };
-    tokio::select! {
-        _ = scene.producer.close() => {}
-        () = signals.next() => {}
-    }
+    // As in the first scene; a second signal changes nothing.
+    scene.producer.close().await;
     Ok(is_over?.then(|| Ending { order: scene.order.verdict(), partitions: scene.owners.tally() }))
 }
 

@@ -60,10 +60,7 @@ pub(super) async fn run(
         () = signals.next() => Ok(false),
     };
     // What is under way is written, or known not to be, before the broker goes: nobody is warned of records in doubt.
-    tokio::select! {
-        _ = flow.producer.close() => {}
-        () = signals.next() => {}
-    }
+    flow.producer.close().await;
     Ok(is_over?.then(|| flow.check.verdict()))
 }
 

@@ -45,10 +45,8 @@ pub async fn run(context: &Context, args: &DemoArgs) -> Result<Exit, Failure> {
         reason = running.failed() => Err(Failure::failed(reason)),
     };
     // WHY: requests of the demo's own client are gone by now, so the stop has nothing to wait for.
-    let stopped = tokio::select! {
-        stopped = running.stop(STOP_DEADLINE) => stopped,
-        () = signals.next() => return Ok(Exit::Interrupted),
-    };
+    // And no other signal cuts it short: the folder would go while the broker still writes there.
+    let stopped = running.stop(STOP_DEADLINE).await;
     let end = end?;
     say(context, if stopped == Stopped::Cleanly { "stopped cleanly\n" } else { "stopped\n" })?;
     Ok(end)

@@ -128,6 +128,27 @@ fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
 }
 
 #[test]
+fn a_demo_that_is_interrupted_again_and_again_stops_in_peace() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut weir = command(WEIR, Path::new("/"));
+    let weir = weir.args(["demo", "--speed", "2"]).env("TMPDIR", folder.path());
+    let mut demo = weir.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(demo.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(" written, ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it was interrupted");
+    }
+    let pid = rustix::process::Pid::from_child(&demo);
+    while demo.try_wait().unwrap().is_none() {
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+    let ran = Ran::from(demo.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_demo_that_is_interrupted_while_records_flow_says_nothing_but_that_it_stops() {
     interrupt_demo_at(" written, ", &[], 0);
     interrupt_demo_at("reader 2 joined", &[], 0);
