@@ -100,3 +100,22 @@ async fn who_says_all_before_it_reads_is_heard_to_its_end() {
     assert_eq!(committed(&whole.client().await).await[&0], COMMITS - 1);
     whole.stop().await;
 }
+
+#[tokio::test]
+async fn a_commit_of_too_many_offsets_ends_the_stream_with_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Whole::start(folder.path()).await;
+    topic(&whole, 1).await;
+    let mut member = Member::join(&whole.url(), joining_as(|_| ())).await.unwrap();
+    // As many as fit a message.
+    let offsets = vec![pb::PartitionOffset::default(); 2_000_000];
+    member.say(Frame::Commit(pb::ConsumeCommit { sequence: 1, offsets }));
+    let end = loop {
+        if let Err(end) = member.step().await {
+            break end;
+        }
+    };
+    assert_eq!(end.code(), tonic::Code::InvalidArgument);
+    assert!(end.message().contains("has 2000000 items: give at most 10000"), "{}", end.message());
+    whole.stop().await;
+}
