@@ -1,12 +1,14 @@
 //! `weir group`: consumer groups, how far they got, and where they go on.
 //!
-//! Reading order: `args`, `standing` (how far a group is behind), then the commands: `list`, `describe`, `lag`, `reset`, `delete`.
+//! Reading order: `args`, `standing` (how far a group is behind), then the commands: `list`, `describe`, `lag`, `reset` (with
+//! `places`, where to), `delete`.
 
 mod args;
 mod delete;
 mod describe;
 mod lag;
 mod list;
+mod places;
 mod reset;
 mod run;
 mod selection;

@@ -140,6 +140,43 @@ fn a_plan_changes_nothing_and_its_execution_is_what_it_said() {
 }
 
 #[test]
+fn where_one_place_is_wrong_nothing_is_set_whatever_the_source() {
+    let served = served();
+    reset(&served, &["--to", "5", "-t", "orders", "--execute"]);
+    let before = standing(&served, "g");
+    let file = served.folder.path().join("places.csv");
+    let refuses = |source: &[&str], code: i32, why: &str| {
+        for execute in [&[][..], &["--execute"]] {
+            let ran = served.run(&[&["group", "reset-offsets", "g"], source, execute].concat());
+            assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{source:?} {execute:?}: {ran:?}");
+            said(&ran, &[why]);
+            assert_eq!(standing(&served, "g"), before, "{source:?} {execute:?}: something was set");
+        }
+    };
+    for (places, code, why) in [
+        ("orders,0,4\nnope,0,1\norders,1,4\n", 1, "topic 'nope' does not exist"),
+        (
+            "orders,0,4\norders,1,5000\n",
+            1,
+            "partition 1: offset 5000 is out of range: it begins at 0 and ends at 10",
+        ),
+        ("orders,0,4\norders,3,4\n", 1, "topic 'orders' has no partition 3; its partitions are 0 to 2"),
+        (
+            "orders,0,4\norders,1,4\norders,0,4\n",
+            2,
+            "line 3: topic 'orders', partition 0 has a place already",
+        ),
+    ] {
+        std::fs::write(&file, places).unwrap();
+        refuses(&["--to-file", "places.csv"], code, why);
+    }
+    served.prints(&["group", "reset-offsets", "h", "--to", "4", "-t", "orders", "--execute"]);
+    served.prints(&["topic", "trim", "orders", "--to", "5", "-p", "1"]);
+    refuses(&["--to-group", "h"], 1, "partition 1: offset 4 is out of range: it begins at 5 and ends at 10");
+    refuses(&["--to", "4"], 1, "partition 1: offset 4 is out of range");
+}
+
+#[test]
 fn who_is_at_work_is_named_and_not_disturbed() {
     let served = served();
     let (mut one, mut two) = (member(&served), member(&served));
