@@ -18,8 +18,12 @@ pub enum Exit {
     Unreachable = 3,
     /// `serve` only: config or data directory has to be changed before another start (`EX_CONFIG`).
     Config = 78,
+    /// SIGHUP.
+    HungUp = 129,
     /// Ctrl-C.
     Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
 }
 
 impl Exit {
@@ -45,7 +49,7 @@ impl Exit {
             Exit::Failed => 2,
             Exit::Usage => 3,
             Exit::Config => 4,
-            Exit::Interrupted => 5,
+            Exit::HungUp | Exit::Interrupted | Exit::Terminated => 5,
         };
         if rank(other) > rank(self) { other } else { self }
     }
@@ -111,7 +115,7 @@ impl Failure {
             (None, Exit::Usage) => "USAGE",
             (None, Exit::Config) => "CONFIG",
             (None, Exit::Unreachable) => ErrorKind::Unavailable.row().reason,
-            (None, Exit::Done | Exit::Failed | Exit::Interrupted) => "FAILED",
+            (None, _) => "FAILED",
         }
     }
 

@@ -1,9 +1,9 @@
 //! The `weir` command.
 //!
 //! Data goes to stdout, everything for the eye to stderr. Exit codes: 0 done, 1 an item failed, 2 usage, 3 unreachable or
-//! timed out, 130 Ctrl-C; `serve` and `demo` exit 0 after a clean stop by Ctrl-C. Reading order: [`args`] (the tree), [`global`],
-//! [`offset`], [`mod@format`], [`json`] (pure), [`run`], then the commands. Only [`serve`] starts a broker; [`context`] names the
-//! clock.
+//! timed out, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; `serve` and `demo` exit 0 after a clean stop by Ctrl-C. Reading
+//! order: [`args`] (the tree), [`global`], [`offset`], [`mod@format`], [`json`] (pure), [`run`], then the commands. Only [`serve`]
+//! starts a broker; [`context`] names the clock.
 
 pub mod about;
 pub mod args;

@@ -78,7 +78,7 @@ fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         }
         Command::Topic(args) => runtime.block_on(until_interrupted(topic::run(&context, &args))),
         Command::Produce(args) => runtime.block_on(produce::run(&context, &args)),
-        // A member that is interrupted commits and leaves.
+        // A member that is asked to stop commits and leaves.
         Command::Consume(args) if args.group.is_some() => runtime.block_on(consume::run(&context, &args)),
         Command::Consume(args) => runtime.block_on(until_interrupted(consume::run(&context, &args))),
         Command::Group(args) => runtime.block_on(until_interrupted(group::run(&context, &args))),

@@ -109,7 +109,7 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
         print_error(&failure.in_words());
     }
     let end = tokio::select! {
-        () = signals.next() => Ok(Exit::Done),
+        _ = signals.next() => Ok(Exit::Done),
         reason = running.failed() => {
             print_error(&reason);
             Err(Failure::said(Exit::Failed, Some(ErrorKind::StorageError), reason))
@@ -121,7 +121,7 @@ async fn run_broker(global: &Global, args: &ServeArgs, settings: BrokerSettings)
     let begun = clock.monotonic();
     let stopped = tokio::select! {
         stopped = running.stop(deadline) => stopped,
-        () = signals.next() => return Ok(Exit::Interrupted),
+        exit = signals.next() => return Ok(exit),
     };
     let took = clock.monotonic().saturating_sub(begun).as_secs_f64();
     match stopped {

@@ -1,8 +1,9 @@
-//! Signals that a broker's process takes.
+//! Signals that ask a process to stop.
 
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::exit::Exit;
 use crate::env::process;
 
 /// The signals that ask for a stop: SIGINT, SIGTERM, and SIGHUP unless the process began with that one ignored, as under `nohup`.
@@ -22,12 +23,12 @@ impl Signals {
         }
     }
 
-    /// Resolves at the next one.
-    pub async fn next(&mut self) {
+    /// Resolves at the next one, with the exit code of a command that it cuts short.
+    pub async fn next(&mut self) -> Exit {
         tokio::select! {
-            () = next_of(&mut self.interrupt) => {}
-            () = next_of(&mut self.terminate) => {}
-            () = next_of(&mut self.hang_up) => {}
+            () = next_of(&mut self.interrupt) => Exit::Interrupted,
+            () = next_of(&mut self.terminate) => Exit::Terminated,
+            () = next_of(&mut self.hang_up) => Exit::HungUp,
         }
     }
 }

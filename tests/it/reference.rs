@@ -12,8 +12,8 @@ Made from the tree of commands by `WEIR_BLESS=1 cargo test --test it reference`;
 `weir help -J` prints the same tree as JSON.
 
 stdout holds what was asked for, stderr messages and progress. Exit codes: 0 done, 1 an item failed, 2 usage, 3 unreachable or timed
-out (a retry makes sense), 130 Ctrl-C; `serve` ends with 78 when its settings or its data directory have to be changed first. What
-`-J` prints is described by the schemas in [json-schemas](json-schemas).
+out (a retry makes sense), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; `serve` ends with 78 when its settings or its data directory have to be
+changed first. What `-J` prints is described by the schemas in [json-schemas](json-schemas).
 
 ";
 

@@ -14,6 +14,7 @@ use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::global::is_glob;
 use crate::cli::offset::{Place, parse_place};
 use crate::cli::output::{count, print_warning};
+use crate::cli::signals::Signals;
 use crate::client::{
     Admin, Client, GroupConsumer, GroupEvent, GroupState, OwnedPartition, Partition, Start, Topic,
 };
@@ -49,7 +50,7 @@ pub(super) async fn run(context: &Context, args: &ConsumeArgs, group: &str) -> R
     consumer.close().await?;
     reading.say_end(ended, context.monotonic().saturating_sub(begun));
     match ended {
-        Ended::Interrupted => Ok(Exit::Interrupted),
+        Ended::Stopped(exit) => Ok(exit),
         Ended::Fenced => reading.printing.end().map(|exit| exit.and(Exit::Failed)),
         _ => reading.printing.end(),
     }
@@ -126,8 +127,8 @@ enum Ended {
     Idle,
     /// Another took the member's place.
     Fenced,
-    /// Ctrl-C.
-    Interrupted,
+    /// A signal asked for it.
+    Stopped(Exit),
     /// Nobody reads stdout any more.
     Unread,
 }
@@ -148,7 +149,7 @@ struct Membership<'a> {
 impl Membership<'_> {
     async fn read_all(&mut self, admin: &Admin, consumer: &mut GroupConsumer) -> Result<Ended, Failure> {
         let limit = self.args.count.unwrap_or(u64::MAX);
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut signals = Signals::caught();
         while self.printing.records < limit {
             let is_at_end = self.args.exit && self.is_at_end();
             if is_at_end && self.is_settled(admin, consumer).await? {
@@ -160,7 +161,7 @@ impl Membership<'_> {
             let idle_left = idle.unwrap_or_default().saturating_sub(silent);
             tokio::select! {
                 biased;
-                _ = &mut interrupted => return Ok(Ended::Interrupted),
+                exit = signals.next() => return Ok(Ended::Stopped(exit)),
                 event = consumer.next_event() => match event {
                     Some(event) => self.take(event)?,
                     None => return Ok(Ended::Fenced),

@@ -77,7 +77,7 @@ pub(super) async fn run(
     };
     let is_over = tokio::select! {
         played = scene.play(args) => played.map(|()| true),
-        () = signals.next() => Ok(false),
+        _ = signals.next() => Ok(false),
     };
     // As in the first scene; a second signal changes nothing.
     scene.producer.close().await;

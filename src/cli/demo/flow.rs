@@ -57,7 +57,7 @@ pub(super) async fn run(
     };
     let is_over = tokio::select! {
         worked = flow.work(args) => worked.map(|()| true),
-        () = signals.next() => Ok(false),
+        _ = signals.next() => Ok(false),
     };
     // What is under way is written, or known not to be, before the broker goes: nobody is warned of records in doubt.
     flow.producer.close().await;

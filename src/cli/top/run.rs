@@ -18,7 +18,7 @@ pub async fn run(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::caught();
     tokio::select! {
         end = draw(context, args) => end,
-        () = signals.next() => Ok(Exit::Interrupted),
+        exit = signals.next() => Ok(exit),
     }
 }
 

@@ -1,7 +1,10 @@
 //! `weir consume -g` and `weir group`: real processes that share a topic, and what is said of them.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
 
 use crate::served::{Ran, Served};
 
@@ -59,8 +62,7 @@ fn is_stable(served: &Served, members: usize) -> bool {
 }
 
 fn interrupt(member: &mut Child) {
-    let id = rustix::process::Pid::from_child(member);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(Pid::from_child(member), Signal::INT).unwrap();
     assert_eq!(member.wait().unwrap().code(), Some(130));
 }
 
@@ -230,4 +232,29 @@ fn a_check_of_the_lag_speaks_as_nagios_does() {
     let missing = served.run(&["group", "lag", "nobody"]);
     assert_eq!(missing.code, 1);
     said(&missing, &["there is no group 'nobody'   [GROUP_NOT_FOUND]"]);
+}
+
+#[test]
+fn a_member_that_is_asked_to_stop_commits_and_leaves() {
+    let served = served();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        if signal == Signal::HUP && weir::env::process::ignores_hang_up() {
+            return println!("not run: this process, and so a member, ignores SIGHUP");
+        }
+        // A member that did not leave would be in the way of this.
+        reset(&served, &["--to", "start", "-t", "orders", "--execute"]);
+        let mut weir = served.weir(&["consume", "orders", "-g", "g", "-q"]);
+        let mut member = weir.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(member.stdout.take().unwrap()).lines();
+        assert_eq!(lines.by_ref().take(30).filter(Result::is_ok).count(), 30);
+        rustix::process::kill_process(Pid::from_child(&member), signal).unwrap();
+        assert_eq!(member.wait().unwrap().code(), Some(code), "{signal:?}");
+        assert!(
+            plain(&served, &["group", "list"]).starts_with("g\tEmpty\t0\t"),
+            "{signal:?}: it is still there"
+        );
+        let lag = plain(&served, &["group", "lag", "g"]);
+        // The last record is done when the next is asked for, which a signal may forestall.
+        assert!(["g\t0\t", "g\t1\t"].iter().any(|fine| lag.starts_with(fine)), "{signal:?}: {lag}");
+    }
 }
