@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, args: &ConsumeArgs, group: &str) -> R
         args,
         ends: ends(&topics),
         places: BTreeMap::new(),
+        unheard: BTreeSet::new(),
         failed: BTreeSet::new(),
         printing: Printing::new(context, args, form, begun),
     };
@@ -141,6 +142,8 @@ struct Membership<'a> {
     ends: BTreeMap<Name, Offset>,
     /// What is owned, and where it stands.
     places: BTreeMap<Name, Offset>,
+    /// What stands above that end, and of which nothing was heard yet. WHY: records may have come since, or it is no place at all.
+    unheard: BTreeSet<Name>,
     /// What stands still after an error.
     failed: BTreeSet<Name>,
     printing: Printing<'a>,
@@ -183,12 +186,15 @@ impl Membership<'_> {
                 self.advance((record.topic.to_string(), record.partition), record.offset + 1);
             }
             GroupEvent::Assigned(came) => {
-                self.places.extend(came.iter().map(|owned| (name(owned), owned.position)));
+                for owned in &came {
+                    self.take_place(name(owned), owned.position);
+                }
                 self.say_assignment();
             }
             GroupEvent::Revoked(gone) | GroupEvent::Lost(gone) => {
                 for owned in &gone {
                     self.places.remove(&name(owned));
+                    self.unheard.remove(&name(owned));
                     self.failed.remove(&name(owned));
                 }
                 self.say_assignment();
@@ -201,7 +207,15 @@ impl Membership<'_> {
         Ok(())
     }
 
+    fn take_place(&mut self, name: Name, position: Offset) {
+        if self.ends.get(&name).is_some_and(|end| position > *end) {
+            self.unheard.insert(name.clone());
+        }
+        self.places.insert(name, position);
+    }
+
     fn advance(&mut self, name: Name, position: Offset) {
+        self.unheard.remove(&name);
         if let Some(place) = self.places.get_mut(&name) {
             *place = position;
         }
@@ -215,15 +229,21 @@ impl Membership<'_> {
         }
         self.printing.report(error);
         let partition = error.metadata.get("partition").and_then(|partition| partition.parse().ok());
-        if let Some((topic, partition)) = error.metadata.get("topic").zip(partition) {
-            self.failed.insert((topic.clone(), partition));
+        let Some((topic, partition)) = error.metadata.get("topic").zip(partition) else { return };
+        if error.kind == ErrorKind::OffsetOutOfRange {
+            let group = self.args.group.as_deref().unwrap_or_default();
+            self.context.hint(&format!(
+                "to read it from its start: weir group reset-offsets {group} --to start -t {topic}:{partition} --execute"
+            ));
         }
+        self.failed.insert((topic.clone(), partition));
     }
 
     /// Whether every owned partition is where it ended at the start; those that came to be later are not waited for.
     fn is_at_end(&self) -> bool {
         let is_there = |(name, position): (&Name, &Offset)| {
-            self.failed.contains(name) || *position >= self.ends.get(name).copied().unwrap_or(0)
+            let end = self.ends.get(name).copied().unwrap_or(0);
+            self.failed.contains(name) || (*position >= end && !self.unheard.contains(name))
         };
         self.places.iter().all(is_there)
     }
@@ -243,9 +263,13 @@ impl Membership<'_> {
         self.context.hint(&format!("reading {partitions}"));
     }
 
+    /// Silent of what failed: the errors were the end of it.
     fn say_end(&self, ended: Ended, elapsed: Duration) {
+        let reached = self.places.keys().filter(|name| !self.failed.contains(*name)).count();
         let what = match ended {
-            Ended::Reached => format!("reached end of {}", count(self.places.len() as i64, "partition")),
+            Ended::Reached if reached > 0 || self.failed.is_empty() => {
+                format!("reached end of {}", count(reached as i64, "partition"))
+            }
             Ended::Idle => {
                 format!("no record came for {}", print_ms(as_ms(self.args.idle_timeout.unwrap_or_default())))
             }

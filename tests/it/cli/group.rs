@@ -258,3 +258,28 @@ fn a_member_that_is_asked_to_stop_commits_and_leaves() {
         assert!(["g\t0\t", "g\t1\t"].iter().any(|fine| lag.starts_with(fine)), "{signal:?}: {lag}");
     }
 }
+
+#[tokio::test]
+async fn a_group_that_stands_above_the_end_is_no_group_that_reached_it() {
+    let served = served();
+    let client = weir::Client::connect(&served.address).await.unwrap();
+    let reads = async |stands: [i64; 3]| {
+        let stands = (0..).zip(stands).map(|(partition, offset)| ("orders", partition, offset));
+        for changed in client.admin().reset_offsets("g", stands).await.unwrap() {
+            changed.result.unwrap();
+        }
+        served.run(&["consume", "orders", "-g", "g", "-e"])
+    };
+    let one = reads([10, 5_000, 10]).await;
+    assert_eq!((one.code, one.out.as_str()), (1, ""), "{one:?}");
+    let cure = "weir group reset-offsets g --to start -t orders:1 --execute";
+    said(
+        &one,
+        &["offset 5000 was asked for, it holds offsets 0 to 10", cure, "reached end of 2 partitions: 0"],
+    );
+    let all = reads([11, 11, 11]).await;
+    assert_eq!((all.code, all.err.contains("reached end")), (1, false), "{all:?}");
+    let none = reads([10, 9, 10]).await;
+    assert_eq!((none.code, none.out.as_str()), (0, "9\n"), "{none:?}");
+    said(&none, &["reached end of 3 partitions: 1 record"]);
+}
