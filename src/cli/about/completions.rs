@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::env::{CompleteEnv, Shells};
 use serde_json::{Map, json};
 
@@ -46,7 +46,17 @@ fn script(shell: &str) -> io::Result<Vec<u8>> {
 
 /// Answers a shell and ends the process; does nothing when no shell asks.
 pub(in crate::cli) fn complete() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+    CompleteEnv::with_factory(|| with_hidden_aliases(Cli::command())).var(VARIABLE).complete();
+}
+
+/// Aliases are understood, but the word that is offered is the name: of the two, a shell would be given only the shorter.
+fn with_hidden_aliases(command: Command) -> Command {
+    command.mut_subcommands(|below| {
+        // They live as long as the process, which ends with its answer.
+        let aliases: Vec<&'static str> =
+            below.get_all_aliases().map(|alias| &*alias.to_owned().leak()).collect();
+        with_hidden_aliases(below.visible_alias(None::<&'static str>).aliases(aliases))
+    })
 }
 
 #[cfg(test)]

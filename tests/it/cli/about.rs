@@ -113,6 +113,9 @@ fn a_shell_gets_commands_flags_and_topics() {
         String::from_utf8(weir.output().unwrap().stdout).unwrap()
     };
     assert_eq!(complete(&["prod"]), "produce");
+    assert_eq!((complete(&["p"]), complete(&["g"])), ("produce".to_owned(), "group".to_owned()));
+    assert!(complete(&["c"]).lines().any(|word| word == "consume") && complete(&["topic", "l"]) == "list");
+    assert_eq!(complete(&["c", "o"]), "orders", "an alias is known all the same");
     assert_eq!(complete(&["consume", "o"]), "orders");
     assert_eq!(
         complete(&["topic", "describe", ""]).lines().take(2).collect::<Vec<_>>(),
