@@ -56,15 +56,19 @@ mod tests {
     use crate::base::TopicId;
     use crate::cluster::{Command, Configs};
 
-    fn check(name: &str) -> Result<(), String> {
+    /// Metadata of one topic.
+    fn image_of(name: &str) -> Image {
         let create = Command::CreateTopic {
             topic_id: TopicId([1; 16]),
-            name: "a_b".to_owned(),
+            name: name.to_owned(),
             partition_count: 1,
             configs: Configs::new(),
         };
-        let image = Image::default().apply(&create, 0).expect("new");
-        check_new(&image, name).map_err(|error| error.to_string())
+        Image::default().apply(&create, 0).expect("new")
+    }
+
+    fn check(name: &str) -> Result<(), String> {
+        check_new(&image_of("a_b"), name).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -101,13 +105,7 @@ mod tests {
 
     #[test]
     fn topics_of_the_broker_are_left_alone() {
-        let create = Command::CreateTopic {
-            topic_id: TopicId([1; 16]),
-            name: "__consumer_offsets".to_owned(),
-            partition_count: 1,
-            configs: Configs::new(),
-        };
-        let image = Image::default().apply(&create, 0).expect("new");
+        let image = image_of("__consumer_offsets");
         let refused = |name| refuse_internal(&image, name).err().map(|error| error.kind);
         assert_eq!(refused("__consumer_offsets"), Some(ErrorKind::PolicyViolation));
         assert_eq!(refused("__x"), Some(ErrorKind::TopicNotFound), "as every other command says");
