@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::candidates::subjects;
+use super::candidates::{command_names, subjects};
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,7 @@ Examples:
 #[command(before_help = HELP_EXAMPLES)]
 pub struct HelpArgs {
     /// The command
-    #[arg(value_name = "COMMAND")]
+    #[arg(value_name = "COMMAND", add = ArgValueCompleter::new(command_names))]
     pub path: Vec<String>,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap_complete::CompletionCandidate;
 
 use super::cheat;
+use super::tree::tree;
 use crate::cli::context::ClientSettings;
 use crate::cli::contexts;
 use crate::cli::global::{Global, duration};
@@ -31,7 +32,7 @@ const PLACES: &[(&str, &str)] = &[
     ("@-1d", "what is not older than a day"),
 ];
 
-/// Topics, from the broker of the variables or the context; none when it does not answer.
+/// Topics, from the broker that the line, the variables or the context name; none when it does not answer.
 pub fn topic_names(begun: &OsStr) -> Vec<CompletionCandidate> {
     let names = ask(async |admin| {
         let topics = admin.list_topics().await.ok()?;
@@ -69,6 +70,21 @@ pub fn context_names(begun: &OsStr) -> Vec<CompletionCandidate> {
 /// Subjects of the cheat sheet.
 pub fn subjects(begun: &OsStr) -> Vec<CompletionCandidate> {
     fitting(begun, cheat::titles().map(str::to_owned).collect())
+}
+
+/// Commands below the path that stands behind `help`.
+pub(super) fn command_names(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<String> = std::env::args().collect();
+    // The last word is the one that was begun.
+    let path = words[..words.len().saturating_sub(1)].iter().skip_while(|word| *word != "help").skip(1);
+    let mut here = tree();
+    for word in path {
+        match here.commands.into_iter().find(|command| command.is_called(word)) {
+            Some(next) => here = next,
+            None => return Vec::new(),
+        }
+    }
+    fitting(begun, here.commands.into_iter().map(|command| command.name).collect())
 }
 
 /// Places where a reader may begin.
@@ -109,15 +125,55 @@ fn fitting(begun: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
 }
 
 fn ask(question: impl AsyncFn(Admin) -> Option<Vec<String>>) -> Vec<String> {
-    let asked = async { question(admin_of_variables().await?).await };
+    let asked = async { question(admin().await?).await };
     runtime().ok().and_then(|runtime| runtime.block_on(asked)).unwrap_or_default()
 }
 
-async fn admin_of_variables() -> Option<Admin> {
+async fn admin() -> Option<Admin> {
     let variable = |name| std::env::var(name).unwrap_or_default();
-    let mut global = Global::of_broker(variable("WEIR_BOOTSTRAP"), variable("WEIR_CONTEXT"));
+    let words: Vec<String> = std::env::args().collect();
+    let mut global = match (on_line(&words, "-b", "--bootstrap"), on_line(&words, "-C", "--context")) {
+        (Some(broker), _) => Global::of_broker(broker, String::new()),
+        (None, Some(context)) => Global::of_broker(String::new(), context),
+        (None, None) => Global::of_broker(variable("WEIR_BOOTSTRAP"), variable("WEIR_CONTEXT")),
+    };
     contexts::resolve(&mut global).ok()?;
     let patience = duration(&variable(PATIENCE_VARIABLE)).unwrap_or(PATIENCE);
     let builder = Client::builder(&global.bootstrap).connect_timeout(patience).request_timeout(patience);
     Some(builder.connect().await.ok()?.admin())
+}
+
+/// The value that a flag has on a line that is not finished, in any of its spellings.
+fn on_line(words: &[String], short: &str, long: &str) -> Option<String> {
+    let value = |(at, word): (usize, &String)| match word.strip_prefix(long) {
+        Some("") => words.get(at + 1).cloned(),
+        Some(value) => value.strip_prefix('=').map(str::to_owned),
+        None => match word.strip_prefix(short)? {
+            "" => words.get(at + 1).cloned(),
+            value => Some(value.strip_prefix('=').unwrap_or(value).to_owned()),
+        },
+    };
+    words.iter().enumerate().find_map(value).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_found_in_every_spelling() {
+        for line in [
+            "weir -b h:1 topic",
+            "weir topic -bh:1",
+            "weir -b=h:1",
+            "weir --bootstrap h:1",
+            "weir --bootstrap=h:1",
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(on_line(&words, "-b", "--bootstrap").as_deref(), Some("h:1"), "{line}");
+            assert_eq!(on_line(&words, "-C", "--context"), None, "{line}");
+        }
+        let cut_off = ["weir", "topic", "-b"].map(str::to_owned);
+        assert_eq!(on_line(&cut_off, "-b", "--bootstrap"), None);
+    }
 }

@@ -29,8 +29,7 @@ pub(in crate::cli) fn run(global: &Global, args: &HelpArgs) -> Result<Exit, Fail
 fn find(root: Command, path: &[String]) -> Result<Command, String> {
     let mut here = root;
     for (at, word) in path.iter().enumerate() {
-        let fits = |command: &&Command| command.name == *word || command.aliases.contains(word);
-        let Some(next) = here.commands.iter().find(fits) else {
+        let Some(next) = here.commands.iter().find(|command| command.is_called(word)) else {
             let hint = did_you_mean(word, here.commands.iter().map(|command| command.name.as_str()));
             let above: String = path[..at].iter().map(|word| format!(" {word}")).collect();
             return Err(format!(

@@ -24,6 +24,13 @@ pub struct Command {
     pub commands: Vec<Command>,
 }
 
+impl Command {
+    /// Whether this word calls it.
+    pub fn is_called(&self, word: &str) -> bool {
+        self.name == word || self.aliases.iter().any(|alias| alias == word)
+    }
+}
+
 /// A flag or argument.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Argument {

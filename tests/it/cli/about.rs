@@ -155,6 +155,65 @@ fn a_shell_gets_commands_flags_and_topics() {
 }
 
 #[test]
+fn a_shell_is_offered_names_only_and_commands_behind_help() {
+    let served = Served::start();
+    for (words, offered) in [
+        (&["topic", "r"][..], ""),
+        (&["help", "top"], "topic\ntop"),
+        (&["help", "topic", "d"], "describe\ndelete"),
+        (&["help", "g", "la"], "lag"),
+        (&["help", "nothing", ""], ""),
+    ] {
+        let mut weir = served.weir(&[&["--", "weir"], words].concat());
+        weir.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+        let told = String::from_utf8(weir.output().unwrap().stdout).unwrap();
+        assert_eq!(
+            told.lines().filter(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\n"),
+            offered,
+            "{words:?}"
+        );
+    }
+}
+
+/// What bash itself offers at the end of a line, with the words cut as bash cuts them.
+fn offered_by_bash(served: &Served, line: &str, pieces: &[&str], begun: &str) -> String {
+    let script = "source <(weir completions bash); COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDS=(\"${@:3}\")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _weir weir \"$2\"; echo \"${COMPREPLY[*]}\"";
+    let mut bash = crate::served::command("bash", served.folder.path());
+    let program = std::path::Path::new(crate::served::WEIR).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    bash.args(["-c", script, "bash", line, begun]).args(pieces).env("PATH", path);
+    // WHY: a busy machine may need longer than a person at a shell should wait.
+    bash.env("WEIR_BOOTSTRAP", "127.0.0.1:1").env("WEIR_COMPLETION_TIMEOUT", "60s");
+    String::from_utf8(bash.output().unwrap().stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn names_come_from_the_broker_that_the_line_names() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "orders", "prices"]);
+    served.prints(&["context", "add", "here", "-b", &served.address]);
+    let (host, port) = served.address.split_once(':').unwrap();
+    let bash = |line: &str, pieces: &[&str], begun| offered_by_bash(&served, line, pieces, begun);
+    let line = format!("weir produce -b {host}:{port} or");
+    assert_eq!(bash(&line, &["weir", "produce", "-b", host, ":", port, "or"], "or"), "orders");
+    let line = format!("weir --bootstrap={host}:{port} topic trim ");
+    let pieces = ["weir", "--bootstrap", "=", host, ":", port, "topic", "trim", ""];
+    assert!(bash(&line, &pieces, "").starts_with("orders prices "));
+    assert_eq!(bash("weir consume -C here pr", &["weir", "consume", "-C", "here", "pr"], "pr"), "prices");
+    assert_eq!(
+        bash("weir consume or", &["weir", "consume", "or"], "or"),
+        "",
+        "the variable's broker is gone"
+    );
+    let line = "weir topic create x -c cleanup.policy=d";
+    let pieces = ["weir", "topic", "create", "x", "-c", "cleanup.policy", "=", "d"];
+    assert_eq!(bash(line, &pieces, "d"), "delete", "bash puts it in the place of d alone");
+    let line = &line[..line.len() - 1];
+    assert_eq!(bash(line, &pieces[..7], ""), "delete compact compact,delete");
+}
+
+#[test]
 fn manual_pages_are_printed_and_written() {
     let served = Served::start();
     assert!(served.prints(&["man"]).contains(".TH WEIR 1 \"\" \"weir "));
