@@ -27,7 +27,11 @@ impl fmt::Display for Place<'_> {
 
 impl Place<'_> {
     fn error(self, kind: ErrorKind, what: impl fmt::Display) -> Error {
-        Error::new(kind, format!("{self}: {what}; {}", kind.row().advice))
+        self.error_with(kind, what, kind.row().advice)
+    }
+
+    fn error_with(self, kind: ErrorKind, what: impl fmt::Display, advice: &str) -> Error {
+        Error::new(kind, format!("{self}: {what}; {advice}"))
             .with("topic", self.topic)
             .with("partition", self.partition)
     }
@@ -134,12 +138,14 @@ impl Place<'_> {
 
     /// Stored bytes of offsets `first` to `end` (exclusive) can't be read.
     pub fn damaged(self, first: i64, end: i64) -> Error {
-        self.error(
-            ErrorKind::DamagedRange,
-            format_args!("the stored bytes of offsets {first} to {} are damaged", end.saturating_sub(1)),
-        )
-        .with("first", first)
-        .with("end", end)
+        self.damaged_for(first, end, ErrorKind::DamagedRange.row().advice)
+    }
+
+    /// The same, with what a reader of this log is to do.
+    pub fn damaged_for(self, first: i64, end: i64, advice: &str) -> Error {
+        let last = end.saturating_sub(1);
+        let what = format_args!("the stored bytes of offsets {first} to {last} are damaged");
+        self.error_with(ErrorKind::DamagedRange, what, advice).with("first", first).with("end", end)
     }
 
     /// A reader whose place is not in this log.

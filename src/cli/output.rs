@@ -85,6 +85,20 @@ pub fn count(number: impl Into<i128>, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number))
 }
 
+/// A time in its two largest units, `3d 4h`; below a minute in one, `4.2s`.
+pub fn duration_in_words(ms: i64) -> String {
+    let ms = ms.max(0);
+    match ms {
+        0..1_000 => return format!("{ms}ms"),
+        1_000..60_000 => return format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+        _ => {}
+    }
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let largest = units.iter().position(|(unit, _)| ms >= *unit).expect("a minute or more");
+    let [(large, word), (small, word_below)] = [units[largest], units[largest + 1]];
+    format!("{}{word} {}{word_below}", ms / large, ms % large / small)
+}
+
 /// A config value as set and in words: `604800000 (7d)`.
 pub fn config_value(key: &str, value: &str) -> String {
     let number: Option<i64> = value.parse().ok();
@@ -186,6 +200,22 @@ mod tests {
         let rates = [0.0, 0.25, 9.96, 812.4, 1_204.5].map(rate);
         assert_eq!(rates, ["0", "0.2", "10.0", "812", "1,205"]);
         assert_eq!((count(1, "record"), count(2, "record")), ("1 record".to_owned(), "2 records".to_owned()));
+    }
+
+    #[test]
+    fn times_have_two_units() {
+        for (ms, text) in [
+            (-1, "0ms"),
+            (12, "12ms"),
+            (4_250, "4.2s"),
+            (59_999, "59.9s"),
+            (60_000, "1m 0s"),
+            (3_725_000, "1h 2m"),
+            (90_061_000, "1d 1h"),
+            (26_853_240_000, "310d 19h"),
+        ] {
+            assert_eq!(duration_in_words(ms), text);
+        }
     }
 
     #[test]

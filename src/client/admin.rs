@@ -15,7 +15,7 @@ use super::types::{At, Cluster, ConfigKey, ListedOffset, Topic, TrimmedPartition
 use crate::base::{Error, Offset};
 use crate::proto::grpc;
 
-pub use groups::{ChangedOffset, Group, GroupListing, GroupMember, GroupOffset, GroupState};
+pub use groups::{ChangedOffset, Group, GroupListing, GroupMember, GroupOffset, GroupState, ListedGroups};
 
 /// Topics asked for at a time.
 const PAGE_TOPICS: i32 = 1_000;

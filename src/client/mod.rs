@@ -50,7 +50,7 @@ mod types;
 pub use crate::record::Codec;
 pub use admin::{
     Admin, ChangedOffset, CreateTopic, DeleteTopic, Group, GroupListing, GroupMember, GroupOffset,
-    GroupState, ListTopics, TrimTopic, UpdateTopic,
+    GroupState, ListTopics, ListedGroups, TrimTopic, UpdateTopic,
 };
 pub(crate) use connection::read_addresses;
 pub use consumer::{Consumer, ConsumerBuilder, Event};

@@ -39,7 +39,8 @@ impl Served {
 
     /// Starts a broker on what `weir-data` in the folder holds.
     pub(crate) fn start_in(folder: tempfile::TempDir) -> Self {
-        std::os::unix::fs::symlink(Path::new(ROOT).join("data"), folder.path().join("data")).unwrap();
+        let samples = std::os::unix::fs::symlink(Path::new(ROOT).join("data"), folder.path().join("data"));
+        assert!(samples.is_ok() || folder.path().join("data").is_symlink(), "{samples:?}");
         let mut process = command(WEIR, folder.path())
             .args(["serve", "-J", "--data-dir", "weir-data", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
@@ -81,6 +82,14 @@ impl Served {
         let ran = self.run(arguments);
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
         ran.out
+    }
+
+    /// Kills the broker, changes what it left behind, and starts it again.
+    pub(crate) fn restart_after(&mut self, change: impl FnOnce(&Path)) {
+        self.kill();
+        change(&self.folder.path().join("weir-data"));
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        *self = Self::start_in(folder);
     }
 
     /// Kills the broker, as a power cut would; its folder stays.

@@ -11,25 +11,43 @@ use crate::coordinator::group::commands::{DeleteGroup, DescribeGroup, ListGroups
 use crate::coordinator::group::views::{GroupDescription, GroupSummary};
 use crate::coordinator::group::{GroupCommand, GroupReply};
 
+/// Groups, and why some are missing.
+#[derive(Default, Debug)]
+pub struct ListedGroups {
+    /// The groups by name.
+    pub groups: Vec<GroupSummary>,
+    /// Of each partition of the offsets topic that can't be used, why.
+    pub errors: Vec<Error>,
+}
+
 impl Broker {
-    /// All groups by name.
+    /// All groups by name; one partition of the offsets topic that can't be used does not hide the groups of the others.
     ///
-    /// Cost: a look at each of the partitions of the offsets topic. Errors: those of its logs.
-    pub async fn list_groups(self: &Arc<Self>) -> Result<Vec<GroupSummary>, Error> {
-        let mut groups = Vec::new();
+    /// Cost: a look at each of those partitions. Errors: SHUTTING_DOWN.
+    pub async fn list_groups(self: &Arc<Self>) -> Result<ListedGroups, Error> {
+        let mut listed = ListedGroups::default();
         if self.image().topic(OFFSETS_TOPIC).is_none_or(|topic| !topic.is_ready()) {
-            return Ok(groups);
+            return Ok(listed);
         }
         for number in 0..OFFSETS_PARTITIONS {
-            let host = self.host_of(number).await?;
-            let listed = host.run(GroupCommand::ListGroups(ListGroups)).await;
-            match listed.map_err(|error| partition_error(number, error))? {
-                GroupReply::Groups(found) => groups.extend(found),
-                other => unreachable!("groups are answered by groups, not by {other:?}"),
+            self.refuse_when_stopping()?;
+            match self.groups_of(number).await {
+                Ok(found) => listed.groups.extend(found),
+                Err(error) => listed.errors.push(error),
             }
         }
-        groups.sort_by(|a, b| a.group.cmp(&b.group));
-        Ok(groups)
+        listed.groups.sort_by(|a, b| a.group.cmp(&b.group));
+        Ok(listed)
+    }
+
+    /// The groups of a partition of the offsets topic.
+    async fn groups_of(self: &Arc<Self>, number: i32) -> Result<Vec<GroupSummary>, Error> {
+        let host = self.host_of(number).await?;
+        let listed = host.run(GroupCommand::ListGroups(ListGroups)).await;
+        match listed.map_err(|error| partition_error(number, error))? {
+            GroupReply::Groups(found) => Ok(found),
+            other => unreachable!("groups are answered by groups, not by {other:?}"),
+        }
     }
 
     /// One group with its members.

@@ -11,6 +11,7 @@ use crate::coordinator::group::errors::{
     AdminError, CommitError, DeleteOffsetError, JoinError, MemberError, PositionError,
 };
 use crate::coordinator::runtime::{LoadError, RunError};
+use crate::log::ReadError;
 
 /// A command for one group that was not carried out.
 pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
@@ -21,6 +22,9 @@ pub fn group_error(group: &GroupId, error: RunError<GroupError>) -> Error {
 pub fn partition_error(partition: i32, error: RunError<GroupError>) -> Error {
     run_error(&GroupId::stored("*"), partition, error)
 }
+
+/// What it means that a partition of the offsets topic can't be replayed, and what to do.
+const UNUSABLE: &str = "its groups can't be used until its folder is restored from a copy; other groups can";
 
 fn run_error(group: &GroupId, partition: i32, error: RunError<GroupError>) -> Error {
     let place = Place { topic: OFFSETS_TOPIC, partition, stopping: false };
@@ -35,13 +39,15 @@ fn run_error(group: &GroupId, partition: i32, error: RunError<GroupError>) -> Er
             );
             Error::new(ErrorKind::InvalidRequest, message)
         }
+        RunError::Load(LoadError::Read(ReadError::Damaged { first, end })) => {
+            // Nobody seeks in this log: all of it is needed.
+            place.damaged_for(first, end, UNUSABLE).outcome(Outcome::NotWritten)
+        }
         RunError::Load(LoadError::Read(error)) => place.read_error(error).outcome(Outcome::NotWritten),
         RunError::Load(LoadError::Offline(error)) => place.append_error(error).outcome(Outcome::NotWritten),
         RunError::Load(LoadError::Batch(error)) => {
-            let message = format!(
-                "partition {} of topic '{OFFSETS_TOPIC}': {error}; restore its folder from a copy",
-                place.partition
-            );
+            let message =
+                format!("partition {} of topic '{OFFSETS_TOPIC}': {error}; {UNUSABLE}", place.partition);
             Error::new(ErrorKind::StorageError, message).outcome(Outcome::NotWritten)
         }
     }

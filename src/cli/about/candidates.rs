@@ -44,7 +44,7 @@ pub fn topic_names(begun: &OsStr) -> Vec<CompletionCandidate> {
 /// Groups, likewise.
 pub fn group_names(begun: &OsStr) -> Vec<CompletionCandidate> {
     let names = ask(async |admin| {
-        let groups = admin.list_groups().await.ok()?;
+        let groups = admin.list_groups().await.ok()?.groups;
         Some(groups.into_iter().map(|group| group.name).collect())
     });
     fitting(begun, names)

@@ -10,4 +10,3 @@ mod status;
 pub use args::ClusterArgs;
 pub(super) use health::{CHECK, Health};
 pub use run::run;
-pub(super) use status::print_uptime;

@@ -1,14 +1,14 @@
 //! `weir cluster status`: a line for the cluster, a table of its brokers.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::health::Health;
 use crate::base::Error;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Cell, Column, Form, Table, count, flowing, form, print, print_document};
+use crate::cli::output::{
+    Cell, Column, Form, Table, count, duration_in_words, flowing, form, print, print_document,
+};
 use crate::cli::progress::with_progress;
 use crate::client::{Admin, Cluster, Problem, Stats};
 
@@ -40,7 +40,7 @@ fn table(cluster: &Cluster, stats: &Stats) -> Table {
         Cell::Text(cluster.broker_id.to_string()),
         address(cluster).to_owned().into(),
         cluster.version.clone().into(),
-        Cell::Both(print_uptime(stats.uptime_ms), stats.uptime_ms.to_string()),
+        Cell::Both(duration_in_words(stats.uptime_ms), stats.uptime_ms.to_string()),
         Cell::count(stats.connections),
         Cell::Bytes(stats.rss_anon_bytes.unsigned_abs()),
         Cell::Bytes(stats.size_bytes.unsigned_abs()),
@@ -65,23 +65,6 @@ fn text(cluster: &Cluster, stats: &Stats) -> String {
 fn address(cluster: &Cluster) -> &str {
     let own = cluster.brokers.iter().find(|broker| broker.broker_id == cluster.broker_id);
     own.map_or("-", |broker| &broker.address)
-}
-
-/// A time since a start in its two largest units: `3d 4h`.
-pub(crate) fn print_uptime(ms: i64) -> String {
-    let seconds = Duration::from_millis(ms.unsigned_abs()).as_secs();
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, word) in units {
-        let number = rest / unit;
-        rest %= unit;
-        if number > 0 || !parts.is_empty() || unit == 1 {
-            parts.push(format!("{number}{word}"));
-        }
-    }
-    parts.truncate(2);
-    parts.join(" ")
 }
 
 fn fields(cluster: &Cluster, stats: &Stats) -> Map<String, Value> {
@@ -163,14 +146,5 @@ BROKER  ADDRESS         VERSION  UPTIME  CONNECTIONS    MEMORY      LOGS  DISK-F
         );
         let fields = fields(&cluster, &stats);
         assert_eq!(fields["brokers"][0]["problems"][0]["critical"], true);
-    }
-
-    #[test]
-    fn uptimes_have_two_units() {
-        for (ms, text) in
-            [(0, "0s"), (59_999, "59s"), (60_000, "1m 0s"), (3_725_000, "1h 2m"), (90_061_000, "1d 1h")]
-        {
-            assert_eq!(print_uptime(ms), text);
-        }
     }
 }

@@ -47,9 +47,13 @@ Examples:
   weir group list
   weir group list --state empty --output name";
 
+const LIST_COLUMNS: &str = "\
+Columns:
+  OFFSETS-PARTITION  partition of __consumer_offsets that holds the group";
+
 /// `weir group list`.
 #[derive(Args, Debug)]
-#[command(before_help = LIST_EXAMPLES)]
+#[command(before_help = LIST_EXAMPLES, after_help = LIST_COLUMNS)]
 pub struct ListArgs {
     /// Only groups in this state: empty, assigning, reconciling or stable; may be repeated
     #[arg(long = "state", value_name = "STATE", ignore_case = true, value_parser = ["empty", "assigning", "reconciling", "stable"])]
@@ -66,7 +70,8 @@ const DESCRIBE_COLUMNS: &str = "\
 Columns:
   COMMITTED  offset at which the group goes on; - where nothing is committed
   LAG        records from there to the end
-  BEHIND     age of the oldest record that is not read";
+  BEHIND     age of the oldest record that is not read
+Above them, offsets-partition is the partition of __consumer_offsets that holds the group.";
 
 /// `weir group describe`.
 #[derive(Args, Debug)]

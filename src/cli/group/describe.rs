@@ -4,10 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::args::DescribeArgs;
 use super::list::listing_json;
-use super::standing::{Standing, age, look_up_all};
+use super::standing::{Standing, look_up_all};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Cell, Column, Form, Table, flowing, form, print, print_document};
+use crate::cli::output::{
+    Cell, Column, Form, Table, duration_in_words, flowing, form, print, print_document,
+};
 use crate::client::{Client, Group, GroupMember};
 
 /// Shows groups: their partitions, or their members.
@@ -39,7 +41,7 @@ fn head(standing: &Standing) -> String {
         listing.name.clone(),
         format!("state={}", listing.state),
         format!("assignor={assignor}"),
-        format!("coordinator={}", listing.coordinator_partition),
+        format!("offsets-partition={}", listing.coordinator_partition),
         format!("members={}", members.len()),
         format!("lag={}", standing.lag_in_words()),
     ])
@@ -66,7 +68,7 @@ fn places(standing: &Standing) -> Table {
             place.committed.map_or_else(nothing, Cell::count),
             Cell::count(place.end),
             Cell::count(place.lag()),
-            place.behind_ms.map_or_else(nothing, |ms| Cell::Text(age(ms))),
+            place.behind_ms.map_or_else(nothing, |ms| Cell::Both(duration_in_words(ms), ms.to_string())),
             Cell::Text(member),
             Cell::Text(if host.is_empty() { "-".to_owned() } else { host }),
         ]);

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::args::LagArgs;
-use super::standing::{Standing, age, look_up_all};
+use super::standing::{Standing, look_up_all};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Cell, Column, Table, print, print_document};
+use crate::cli::output::{Cell, Column, Table, duration_in_words, print, print_document};
 use crate::client::Client;
 
 /// Shows the lag, or holds it against limits.
@@ -75,7 +75,10 @@ fn table(standings: &[Standing]) -> Table {
         table.row([
             Cell::Text(standing.group.listing.name.clone()),
             Cell::count(standing.lag()),
-            Cell::Text(standing.behind_ms().map_or_else(|| "-".to_owned(), age)),
+            match standing.behind_ms() {
+                Some(ms) => Cell::Both(duration_in_words(ms), ms.to_string()),
+                None => Cell::Text("-".to_owned()),
+            },
             Cell::count(standing.places.len() as i64),
         ]);
     }

@@ -3,14 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::args::ListArgs;
+use crate::base::Error;
 use crate::cli::context::Context;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Cell, Column, Table, print, print_document};
-use crate::client::{Admin, GroupListing};
+use crate::cli::exit::{Exit, Failure, in_words};
+use crate::cli::output::{Cell, Column, Table, error_json, print, print_document, print_error};
+use crate::client::{Admin, GroupListing, ListedGroups};
 
-/// Lists groups by name.
+/// Lists groups by name, then tells why some are missing.
 pub(super) async fn run(context: &Context, admin: &Admin, args: &ListArgs) -> Result<Exit, Failure> {
-    let mut groups = admin.list_groups().await?;
+    let ListedGroups { mut groups, errors } = admin.list_groups().await?;
     let is_asked = |group: &GroupListing| {
         args.states.is_empty()
             || args.states.iter().any(|state| state.eq_ignore_ascii_case(&group.state.to_string()))
@@ -18,11 +19,23 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &ListArgs) -> Re
     groups.retain(is_asked);
     if context.global.json {
         let groups: Vec<Value> = groups.iter().map(listing_json).collect();
-        print_document("group list", Map::from_iter([("groups".to_owned(), json!(groups))]))?;
+        let errors: Vec<Value> = errors.iter().map(missing_json).collect();
+        let fields = [("groups".to_owned(), json!(groups)), ("errors".to_owned(), json!(errors))];
+        print_document("group list", Map::from_iter(fields))?;
     } else if !groups.is_empty() {
         print(table(&groups).print())?;
     }
-    Ok(Exit::Done)
+    let end = errors.iter().map(|error| {
+        print_error(&in_words(error));
+        Exit::of_error(error)
+    });
+    Ok(end.fold(Exit::Done, Exit::and))
+}
+
+/// Why the groups of a partition of the offsets topic are missing.
+fn missing_json(error: &Error) -> Value {
+    let partition = error.metadata.get("partition").and_then(|number| number.parse::<i32>().ok());
+    json!({ "coordinator_partition": partition, "error": error_json(error) })
 }
 
 fn table(groups: &[GroupListing]) -> Table {
@@ -30,7 +43,7 @@ fn table(groups: &[GroupListing]) -> Table {
         Column::Left("GROUP"),
         Column::Left("STATE"),
         Column::Right("MEMBERS"),
-        Column::Right("COORDINATOR"),
+        Column::Right("OFFSETS-PARTITION"),
     ];
     let mut table = Table::new(&columns);
     for group in groups {
@@ -71,9 +84,9 @@ mod tests {
         assert_eq!(
             table(&groups).print(),
             "\
-GROUP    STATE   MEMBERS  COORDINATOR
-billing  Stable        2            7
-a        Empty         0            7
+GROUP    STATE   MEMBERS  OFFSETS-PARTITION
+billing  Stable        2                  7
+a        Empty         0                  7
 "
         );
     }

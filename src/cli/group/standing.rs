@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::base::time::print_ms;
 use crate::base::{Error, ErrorKind, Offset, Timestamp};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::print_error;
+use crate::cli::output::{duration_in_words, print_error};
 use crate::client::{Client, Event, Group, GroupMember, GroupState, Start};
 
 /// One partition of a group.
@@ -72,18 +71,9 @@ impl Standing {
     pub(super) fn lag_in_words(&self) -> String {
         let lag = crate::cli::output::thousands(self.lag());
         match self.behind_ms() {
-            Some(ms) => format!("{lag} (oldest unread {})", age(ms)),
+            Some(ms) => format!("{lag} (oldest unread {})", duration_in_words(ms)),
             None => lag,
         }
-    }
-}
-
-/// An age as people say it: `4.2s`, `2h`.
-pub(super) fn age(ms: i64) -> String {
-    match ms {
-        1_000..60_000 => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
-        60_000.. => print_ms(ms / 60_000 * 60_000),
-        _ => format!("{}ms", ms.max(0)),
     }
 }
 
@@ -273,10 +263,5 @@ mod tests {
         let members = [member("joined", vec![]), member("named", vec![place("found")])];
         let topics = topics_of(&members, [place("left")].iter()).into_iter().collect::<Vec<_>>();
         assert_eq!(topics, ["found", "joined", "left", "named"]);
-    }
-
-    #[test]
-    fn ages_are_short() {
-        assert_eq!([12, 4_250, 61_000, 7_200_000].map(age), ["12ms", "4.2s", "1m", "2h"]);
     }
 }

@@ -17,11 +17,12 @@ pub(super) struct GroupLag {
     pub(super) lag: i64,
 }
 
-/// Looks at groups. Errors: what the broker says; a broker that knows no groups has none.
-pub(super) async fn look(admin: &Admin) -> Result<Vec<GroupLag>, Error> {
+/// Looks at groups, and tells why some are missing. Errors: what the broker says; a broker that knows no groups has none.
+pub(super) async fn look(admin: &Admin) -> Result<(Vec<GroupLag>, Vec<Error>), Error> {
     let mut groups = Vec::new();
+    let listed = admin.list_groups().await?;
     let mut topics = BTreeMap::new();
-    for listing in admin.list_groups().await?.into_iter().take(GROUPS_MAX) {
+    for listing in listed.groups.into_iter().take(GROUPS_MAX) {
         let mut committed = BTreeMap::new();
         for found in admin.group_offsets(&listing.name).await? {
             committed.insert((found.topic, found.partition), found.offset);
@@ -36,7 +37,7 @@ pub(super) async fn look(admin: &Admin) -> Result<Vec<GroupLag>, Error> {
         let lag = lag(&committed, &topics);
         groups.push(GroupLag { listing, lag });
     }
-    Ok(groups)
+    Ok((groups, listed.errors))
 }
 
 /// Records that are not read, in all partitions of the topics that the group has an offset for.

@@ -12,6 +12,7 @@ use crate::cli::exit::{Exit, Failure, in_words};
 use crate::cli::output::{Form, form, print, print_document, print_error};
 use crate::cli::progress::with_progress;
 use crate::cli::signals::Signals;
+use crate::client::Problem;
 
 /// Runs `weir top`. Whatever ends it gives the terminal back, also a signal.
 pub async fn run(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
@@ -45,7 +46,10 @@ async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
         };
         let mut frame = Frame::between(&before, now.clone(), args.sort);
         // A frame without them is better than none.
-        frame.groups = groups::look(&admin).await.unwrap_or_default();
+        let (groups, missing) = groups::look(&admin).await.unwrap_or_default();
+        let problem = |error| Problem { is_critical: false, message: in_words(&error) };
+        frame.groups = groups;
+        frame.stats.problems.extend(missing.into_iter().map(problem));
         match form() {
             Form::Json | Form::Yaml => print_document("top", view::fields(&frame, &address))?,
             Form::Plain | Form::Name => print(view::table(&frame).print())?,

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::groups;
 use super::rates::{Frame, Rate};
 use crate::base::size::print_bytes;
-use crate::cli::cluster::{Health, print_uptime};
-use crate::cli::output::{Cell, Column, Table, count, flowing, rate as per_second};
+use crate::cli::cluster::Health;
+use crate::cli::output::{Cell, Column, Table, count, duration_in_words, flowing, rate as per_second};
 use crate::client::{Problem, TopicStats};
 
 /// Three lines on the broker, a line for each problem, an empty line, and the topics.
@@ -14,7 +14,7 @@ pub(super) fn text(frame: &Frame, address: &str) -> String {
     let stats = &frame.stats;
     let mut text = flowing(&[
         format!("broker {} at {address}", stats.broker_id),
-        format!("up {}", print_uptime(stats.uptime_ms)),
+        format!("up {}", duration_in_words(stats.uptime_ms)),
         Health::of(stats).word().to_owned(),
     ]);
     text += &flowing(&[
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(
             text(&frame(), "h:1"),
             "\
-broker 1 at h:1  up 2s  CRITICAL
+broker 1 at h:1  up 2.0s  CRITICAL
 in 1,203/s 1.1 MiB/s  out 0/s 0 B/s  requests 0/s  errors 0/s
 1 connection  0 streams  memory 0 B of 0 B  disk 0 B free  logs 0 B in 12 partitions
 ! 1 partition offline: b[0]

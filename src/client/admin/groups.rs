@@ -45,7 +45,7 @@ impl std::fmt::Display for GroupState {
 ///
 /// ```no_run
 /// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
-/// for group in client.admin().list_groups().await? {
+/// for group in client.admin().list_groups().await?.groups {
 ///     println!("{}: {}, {} members", group.name, group.state, group.member_count);
 /// }
 /// # Ok(())
@@ -61,6 +61,26 @@ pub struct GroupListing {
     pub member_count: i32,
     /// Partition of `__consumer_offsets` that holds it.
     pub coordinator_partition: i32,
+}
+
+/// The groups of a broker, as far as they can be read.
+///
+/// ```no_run
+/// # async fn example(client: weir::Client) -> Result<(), weir::Error> {
+/// let listed = client.admin().list_groups().await?;
+/// println!("{} groups", listed.groups.len());
+/// for error in listed.errors {
+///     eprintln!("some are missing: {error}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default, Debug)]
+pub struct ListedGroups {
+    /// The groups by name.
+    pub groups: Vec<GroupListing>,
+    /// Of each partition of `__consumer_offsets` that can't be used, why: the groups that it holds are missing.
+    pub errors: Vec<Error>,
 }
 
 /// A group with its members.
@@ -170,15 +190,21 @@ pub struct ChangedOffset {
 }
 
 impl Admin {
-    /// All groups by name.
-    pub async fn list_groups(&self) -> Result<Vec<GroupListing>, Error> {
+    /// All groups by name, and why some are missing, if so.
+    pub async fn list_groups(&self) -> Result<ListedGroups, Error> {
         let mut request = grpc::ListGroupsRequest { page_size: PAGE_GROUPS, ..Default::default() };
-        let mut groups = Vec::new();
+        let mut listed = ListedGroups::default();
         loop {
             let reply = self.connection.list_groups(request.clone()).await?;
-            groups.extend(reply.groups.into_iter().map(read_listing));
+            listed.groups.extend(reply.groups.into_iter().map(read_listing));
+            for error in reply.errors.into_iter().map(from_item) {
+                // Every page tells them.
+                if listed.errors.iter().all(|known| known.message != error.message) {
+                    listed.errors.push(error);
+                }
+            }
             if !has_next(&mut request.page_token, reply.next_page_token) {
-                return Ok(groups);
+                return Ok(listed);
             }
         }
     }

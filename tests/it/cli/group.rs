@@ -283,3 +283,46 @@ async fn a_group_that_stands_above_the_end_is_no_group_that_reached_it() {
     assert_eq!((none.code, none.out.as_str()), (0, "9\n"), "{none:?}");
     said(&none, &["reached end of 3 partitions: 1 record"]);
 }
+
+/// The first byte of the first batch's record in the partition of the offsets topic that holds a group, turned over.
+fn damage(data: &std::path::Path, coordinator: &str) {
+    let path = data.join(format!("__consumer_offsets-{coordinator}/00000000000000000000.log"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[64] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_broken_offsets_log_hides_its_own_groups_only() {
+    let mut served = served();
+    for group in ["billing", "audit"] {
+        served.prints(&["consume", "orders", "-g", group, "-e", "-q"]);
+    }
+    let places = plain(&served, &["group", "list"]);
+    let places: Vec<Vec<&str>> = places.lines().map(|line| line.split('\t').collect()).collect();
+    let (audit, billing) = (places[0][3], places[1][3]);
+    assert_ne!(audit, billing, "they lie in two partitions");
+    served.restart_after(|data| damage(data, billing));
+
+    let ran = served.run(&["group", "list"]);
+    assert!(ran.code == 1 && ran.out.contains("audit") && !ran.out.contains("billing"), "{ran:?}");
+    let place =
+        format!("error: partition {billing} of topic '__consumer_offsets': the stored bytes of offsets ");
+    assert!(ran.err.starts_with(&place) && ran.err.lines().count() == 1, "{ran:?}");
+    assert!(ran.err.contains("its groups can't be used until its folder is restored from a copy"), "{ran:?}");
+    let ran = served.run(&["group", "list", "-J"]);
+    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &told["groups"][0]["group"]), (1, &"audit".into()), "{ran:?}");
+    let error = &told["errors"][0];
+    assert_eq!(error["coordinator_partition"].to_string(), billing, "{ran:?}");
+    assert_eq!(error["error"]["reason"], "DAMAGED_RANGE", "{ran:?}");
+    for command in [&["group", "describe", "billing"][..], &["consume", "orders", "-g", "billing", "-e"]] {
+        let ran = served.run(command);
+        assert!(
+            ran.code == 1 && ran.err.contains("restored from a copy") && !ran.err.contains("seek"),
+            "{ran:?}"
+        );
+    }
+    let top = served.prints(&["top", "--once"]);
+    assert!(top.contains("! partition ") && top.contains("audit"), "{top}");
+}

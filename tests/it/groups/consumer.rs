@@ -431,7 +431,7 @@ async fn groups_are_listed_described_reset_and_deleted() {
     let admin = client.admin();
     topic(&whole, 2).await;
     produce(&whole, 2, 0, 10).await;
-    assert!(admin.list_groups().await.unwrap().is_empty());
+    assert!(admin.list_groups().await.unwrap().groups.is_empty());
     assert_eq!(admin.describe_group("g").await.unwrap_err().kind, ErrorKind::GroupNotFound);
     let mut consumer = member(&client).client_id("app").build().await.unwrap();
     let mut seen = Seen::default();
@@ -441,7 +441,7 @@ async fn groups_are_listed_described_reset_and_deleted() {
     let told = &group.members[0];
     assert_eq!((told.client_id.as_str(), told.topics.as_slice()), ("app", [TOPIC.to_owned()].as_slice()));
     assert_eq!(told.assigned, [(TOPIC.to_owned(), 0), (TOPIC.to_owned(), 1)]);
-    assert_eq!(admin.list_groups().await.unwrap(), [group.listing]);
+    assert_eq!(admin.list_groups().await.unwrap().groups, [group.listing]);
     let refused = admin.reset_offsets("g", [(TOPIC, 0, 5)]).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::GroupNotEmpty);
     assert_eq!(admin.delete_group("g").await.unwrap_err().kind, ErrorKind::GroupNotEmpty);
@@ -454,6 +454,6 @@ async fn groups_are_listed_described_reset_and_deleted() {
     assert!(deleted.len() == 1 && deleted[0].result.is_ok());
     assert_eq!(committed(&client).await, BTreeMap::from([(0, 5)]));
     admin.delete_group("g").await.unwrap();
-    assert!(admin.list_groups().await.unwrap().is_empty());
+    assert!(admin.list_groups().await.unwrap().groups.is_empty());
     whole.stop().await;
 }

@@ -12,7 +12,7 @@ use crate::api::grpc::call::{RequestId, note_items};
 use crate::api::grpc::caller::Caller;
 use crate::api::grpc::convert::check_count;
 use crate::api::grpc::limits::bounded;
-use crate::api::grpc::status::status;
+use crate::api::grpc::status::{item_error, status};
 use crate::base::{Error, GroupId, MemberEpoch, MemberId, TopicPartition};
 use crate::broker::groups::{
     GroupState, GroupSummary, HeartbeatRequest, MemberView, OffsetCommit, coordinator_partition, parse_group,
@@ -84,7 +84,7 @@ impl GroupService for Grouping {
         request: Request<pb::ListGroupsRequest>,
     ) -> Result<Response<pb::ListGroupsResponse>, Status> {
         let request = request.into_inner();
-        let groups = self.0.broker.list_groups().await.map_err(status)?;
+        let listed = self.0.broker.list_groups().await.map_err(status)?;
         let states: Vec<i32> = request.states;
         let is_asked =
             |found: &GroupSummary| states.is_empty() || states.contains(&state(found.state).into());
@@ -92,12 +92,17 @@ impl GroupService for Grouping {
             Ok(size @ 1..=PAGE_SIZE_DEFAULT) => size,
             _ => PAGE_SIZE_DEFAULT,
         };
-        let mut left =
-            groups.into_iter().filter(is_asked).filter(|found| *found.group.as_str() > *request.page_token);
+        let mut left = listed
+            .groups
+            .into_iter()
+            .filter(is_asked)
+            .filter(|found| *found.group.as_str() > *request.page_token);
         let page: Vec<_> = left.by_ref().take(size).collect();
         let next = left.next().and(page.last()).map(|last| last.group.to_string());
         let groups = page.iter().map(|found| summary(&found.group, found.state, found.members)).collect();
-        bounded(pb::ListGroupsResponse { groups, next_page_token: next.unwrap_or_default() }, TOO_MANY)
+        let errors = listed.errors.into_iter().map(item_error).collect();
+        let next_page_token = next.unwrap_or_default();
+        bounded(pb::ListGroupsResponse { groups, next_page_token, errors }, TOO_MANY)
     }
 
     async fn get_group(
