@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{ClusterId, TopicPartition};
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
 use crate::cluster::snapshot::SNAPSHOT_FILE;
-use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpenMode, read_full_at};
+use crate::env::disk::{DiskErrorKind, DiskResult, EntryKind, OpKind, OpenMode, read_full_at};
 use crate::env::rule::Rule;
 use crate::env::{Disk, DiskError, Env};
 use crate::log::flush::checkpoint::{self, CheckpointError, FileKind};
@@ -72,6 +72,11 @@ pub enum DataDirError {
         /// Some of what it holds.
         names: Vec<String>,
     },
+    /// It holds what a broker keeps, but not `weir.meta`.
+    NoMeta {
+        /// Where `weir.meta` should be.
+        path: PathBuf,
+    },
     /// It belongs to another node.
     OtherNode {
         /// The directory.
@@ -110,6 +115,11 @@ impl fmt::Display for DataDirError {
                 "{} is not a data directory of Weir: it has no {META_FILE} but holds {}; use an empty directory",
                 path.display(),
                 names.join(", ")
+            ),
+            Self::NoMeta { path } => write!(
+                f,
+                "{} is missing, of a data directory that holds partitions; no broker starts here until it is put back from a copy",
+                path.display()
             ),
             Self::OtherNode { path, found, expected } => write!(
                 f,
@@ -205,7 +215,9 @@ fn holder(disk: &dyn Disk, path: &Path) -> String {
 pub fn is_one(disk: &dyn Disk, path: &Path) -> DiskResult<bool> {
     let log = folder::name_of(METADATA_TOPIC, METADATA_ID.partition);
     let names = [META_FILE, JOURNAL_FILE, SNAPSHOT_FILE, &log];
-    Ok(disk.list(path)?.iter().any(|entry| names.contains(&entry.name.as_str())))
+    let is_partition = |name: &String| folder::read_meta(disk, &path.join(name)).is_ok();
+    Ok(disk.list(path)?.iter().any(|entry| names.contains(&entry.name.as_str()))
+        || folder::list(disk, path)?.iter().any(is_partition))
 }
 
 /// Whether a folder is that of the metadata log.
@@ -236,8 +248,10 @@ pub fn whose(disk: &dyn Disk, path: &Path) -> Result<Option<DirectoryMeta>, Data
 /// What a start would find.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// Nothing, or an unfinished first start: a start makes it.
+    /// Nothing: a start makes it.
     New,
+    /// An empty folder, or an unfinished first start: a start fills it.
+    Empty,
     /// A data directory of this node.
     Ready,
 }
@@ -249,12 +263,23 @@ pub enum Found {
 pub fn inspect(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Found, DataDirError> {
     refuse_other(disk, path)?;
     if disk.stat(path)?.is_none() {
+        disk.may_make(OpKind::CreateDir, first_missing(disk, path)?)?;
         return Ok(Found::New);
     }
     if disk.is_locked(path)? || disk.is_locked(&path.join(LOCK_FILE))? {
         return Err(DataDirError::Locked { path: path.to_owned(), holder: holder(disk, path) });
     }
-    Ok(look(disk, path, node_id)?.map_or(Found::New, |_| Found::Ready))
+    let meta = look(disk, path, node_id)?;
+    disk.may_make(OpKind::Create, &path.join(META_FILE))?;
+    Ok(meta.map_or(Found::Empty, |_| Found::Ready))
+}
+
+/// The first part of a path that is not there; the rest of it is not either.
+fn first_missing<'a>(disk: &dyn Disk, path: &'a Path) -> DiskResult<&'a Path> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) if disk.stat(parent)?.is_none() => first_missing(disk, parent),
+        _ => Ok(path),
+    }
 }
 
 /// Errors: something is there that is no folder.
@@ -339,6 +364,9 @@ fn refuse_foreign(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
     if names.is_empty() {
         return Ok(());
     }
+    if !unfinished && is_one(disk, path)? {
+        return Err(DataDirError::NoMeta { path: path.join(META_FILE) });
+    }
     if names.len() > NAMES_SHOWN_MAX {
         names.truncate(NAMES_SHOWN_MAX);
         names.push("…".to_owned());
@@ -401,7 +429,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::env::disk::OpKind;
     use crate::env::sim_disk::{Effect, EnumerateOptions, Fault, enumerate};
     use crate::env::{Rng, SimClock, SimDisk};
 
@@ -480,6 +507,10 @@ mod tests {
         let looked = inspect(&*disk, Path::new("/srv/weir"), 1).expect_err("foreign").to_string();
         assert_eq!(looked, error);
         disk.remove_file(Path::new("/srv/weir/photo.jpg")).expect("there");
+        assert_eq!(
+            inspect(&*disk, Path::new("/srv/weir"), 1).expect("only lost+found is left"),
+            Found::Empty
+        );
         open(&disk).expect("only lost+found is left");
     }
 

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::subscriber::{NoSubscriber, with_default};
+
 use super::start::{StartError, is_known, ready_partitions};
 use crate::base::{ClusterId, TopicPartition};
 use crate::cluster::metadata_log::{METADATA_ID, METADATA_TOPIC};
@@ -41,6 +43,11 @@ pub struct Misfit {
 ///
 /// Cost: reads the metadata log; as much memory. Errors: a start would fail with the same.
 pub fn load_metadata(disk: &dyn Disk, data_dir: &Path) -> Result<Arc<Image>, StartError> {
+    // What a broker would log of it is what its caller finds out and tells.
+    with_default(NoSubscriber::default(), || load(disk, data_dir))
+}
+
+fn load(disk: &dyn Disk, data_dir: &Path) -> Result<Arc<Image>, StartError> {
     let copy = copy_metadata(disk, data_dir)?;
     let env = Env { disk: Arc::new(copy), clock: Arc::new(RealClock::new()), rng: Arc::new(Rng::seeded(0)) };
     let options =

@@ -216,6 +216,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes a folder whose parent exists. Errors: `Exists` when the name is taken.
     fn create_dir(&self, path: &Path) -> DiskResult<()>;
 
+    /// Whether `operation` could make something under this name, as far as the system tells without a try; what is not known is fine.
+    fn may_make(&self, operation: OpKind, path: &Path) -> DiskResult<()> {
+        let _ = (operation, path);
+        Ok(())
+    }
+
     /// The names in a folder, sorted.
     fn list(&self, path: &Path) -> DiskResult<Vec<DirEntry>>;
 

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
-use rustix::fs::{Advice, OFlags, fadvise, fstatvfs, syncfs};
+use rustix::fs::{
+    Access, Advice, FsWord, OFlags, PROC_SUPER_MAGIC, access, fadvise, fstatvfs, statfs, syncfs,
+};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, retry_on_intr};
 
 use super::disk::{DirEntry, Disk, DiskError, DiskResult, EntryKind, File, OpKind, OpenMode, Space};
@@ -22,6 +24,8 @@ use crate::base::time::as_ms;
 const DIR_MODE: u32 = 0o700;
 /// Rights of new files: the owner's alone.
 const FILE_MODE: u32 = 0o600;
+/// How the kernel marks the file system that shows its devices.
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
 /// Most slices that one `pwritev` takes (`UIO_MAXIOV`).
 const SLICES_MAX: usize = 1024;
 
@@ -61,6 +65,17 @@ impl Disk for RealDisk {
 
     fn create_dir(&self, path: &Path) -> DiskResult<()> {
         DirBuilder::new().mode(DIR_MODE).create(path).map_err(wrap(OpKind::CreateDir, path))
+    }
+
+    fn may_make(&self, operation: OpKind, path: &Path) -> DiskResult<()> {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let wrapped = wrap_errno(operation, path);
+        access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(&wrapped)?;
+        match statfs(folder).map_err(&wrapped)?.f_type {
+            // What the kernel shows there takes no names of others, and says so to nobody who only asks.
+            PROC_SUPER_MAGIC | SYSFS_MAGIC => Err(wrapped(Errno::NOENT)),
+            _ => Ok(()),
+        }
     }
 
     fn list(&self, path: &Path) -> DiskResult<Vec<DirEntry>> {

@@ -49,8 +49,8 @@ fn lasting_misfits(
 fn refused(path: &Path, error: &DataDirError) -> Finding {
     match error {
         DataDirError::NoMetadataLog { path, .. } => damaged(path.clone(), error.to_string()),
-        DataDirError::NotWeir { .. } => damaged(
-            path.join(META_FILE),
+        DataDirError::NoMeta { path } => damaged(
+            path.clone(),
             "it is missing; no broker starts here until it is put back from a copy".to_owned(),
         ),
         _ => damaged(path.join(META_FILE), error.to_string()),

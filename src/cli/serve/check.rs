@@ -47,6 +47,7 @@ pub(super) fn check(global: &Global, settings: &BrokerSettings) -> Result<Exit, 
     let found = rehearse(settings);
     let (state, words, problem) = match &found {
         Ok((Found::New, _)) => ("new", "not there yet; the first start makes it".to_owned(), None),
+        Ok((Found::Empty, _)) => ("new", "empty; the first start fills it".to_owned(), None),
         Ok((Found::Ready, _)) => ("ready", format!("ready, of node {}", settings.node_id), None),
         Err(StartError::DataDir(DataDirError::Locked { holder, .. })) => {
             ("in use", format!("in use by {holder}"), None)

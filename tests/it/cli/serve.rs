@@ -13,6 +13,17 @@ fn check_tells_the_state_of_the_data_directory_and_makes_nothing() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("data directory elsewhere: not there yet"), "{}", ran.out);
     assert!(!served.folder.path().join("elsewhere").exists());
+    std::fs::create_dir(served.folder.path().join("empty")).unwrap();
+    let ran = served.run(&["serve", "--check", "--data-dir", "empty"]);
+    assert!(
+        ran.code == 0 && ran.out.contains("data directory empty: empty; the first start fills it"),
+        "{ran:?}"
+    );
+    for path in ["/proc/x", "/proc/x/y"] {
+        let ran = served.run(&["serve", "--check", "--data-dir", path]);
+        let words = "create folder /proc/x: No such file or directory (os error 2); choose another place";
+        assert!(ran.code == 2 && ran.err.contains(words) && !ran.out.contains("not there"), "{ran:?}");
+    }
     let ran = served.run(&["serve", "--check", "--data-dir", "weir-data"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("data directory weir-data: in use by pid "), "{}", ran.out);

@@ -127,9 +127,11 @@ const ROWS: &[Row] = &[
     (
         "no weir.meta",
         |data| fs::remove_file(data.join("weir.meta")).unwrap(),
-        &["changed/weir.meta: damaged: it is missing; no broker starts here until it is put back"],
+        &[
+            "changed/weir.meta: damaged: it is missing; no broker starts here until it is put back from a copy",
+        ],
         2,
-        &["has no weir.meta"],
+        &["changed/weir.meta is missing", "no broker starts here until it is put back from a copy"],
     ),
     (
         "neither weir.meta nor metadata log",
@@ -139,7 +141,19 @@ const ROWS: &[Row] = &[
         },
         &["changed/weir.meta: damaged: it is missing", "__cluster_metadata-0 is missing; restore its folder"],
         2,
-        &["has no weir.meta"],
+        &["changed/weir.meta is missing", "no broker starts here until it is put back from a copy"],
+    ),
+    (
+        "nothing but the folders of partitions",
+        |data| {
+            for file in ["weir.meta", "flush-journal"] {
+                fs::remove_file(data.join(file)).unwrap();
+            }
+            fs::remove_dir_all(data.join("__cluster_metadata-0")).unwrap();
+        },
+        &["changed/weir.meta: damaged: it is missing"],
+        2,
+        &["changed/weir.meta is missing", "no broker starts here until it is put back from a copy"],
     ),
     (
         "a damaged weir.meta",
@@ -260,7 +274,12 @@ fn what_a_data_directory_lacks_is_found_by_who_verifies_it_and_by_who_asks_befor
         found.extend(complaints(&format!("{name}, log verify"), &ran, 1, verified));
         let ran = served.run(&["serve", "--check", "--data-dir", data]);
         found.extend(complaints(&format!("{name}, serve --check"), &ran, *code, checked));
-        served.run(&["log", "verify", data, "-J"]);
+        for form in ["-J", "-q"] {
+            let ran = served.run(&["log", "verify", data, form]);
+            found.extend(
+                (!ran.err.is_empty()).then(|| format!("{name}: {form} says more than it prints: {ran:?}")),
+            );
+        }
         served.run(&["serve", "--check", "--data-dir", data, "-J"]);
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
