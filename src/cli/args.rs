@@ -80,7 +80,7 @@ pub enum Command {
 }
 
 /// Names of values that are numbers or times: a wrong one may begin with a hyphen, and is to be told what is right.
-const NUMBERS: [&str; 5] = ["N", "N,..", "RATE", "TIME", "X"];
+const NUMBERS: [&str; 6] = ["N", "N,..", "OFFSET", "RATE", "TIME", "X"];
 
 /// The tree of commands as the process parses it.
 pub fn command() -> clap::Command {

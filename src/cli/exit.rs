@@ -136,8 +136,11 @@ impl From<Error> for Failure {
 
 /// A partition that a topic of `count` partitions does not have. Only the broker knows them: no usage error.
 pub fn no_partition(topic: &str, partition: i32, count: usize) -> Error {
-    let last = count.saturating_sub(1);
-    let message = format!("topic '{topic}' has no partition {partition}; its partitions are 0 to {last}");
+    let there = match count {
+        0 | 1 => "its only partition is 0".to_owned(),
+        _ => format!("its partitions are 0 to {}", count - 1),
+    };
+    let message = format!("topic '{topic}' has no partition {partition}; {there}");
     Error::new(ErrorKind::PartitionNotFound, message)
 }
 

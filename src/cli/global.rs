@@ -9,6 +9,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::about::{all_settings, context_names};
 use super::exit::Failure;
 use super::output::{Form, set_form};
+use crate::base::limits::TOPIC_PARTITIONS_MAX;
 use crate::base::time::parse_ms;
 
 /// Flags of every command.
@@ -154,7 +155,7 @@ pub(super) fn partition(text: &str) -> Result<i32, String> {
 pub(super) fn partition_count(text: &str) -> Result<i32, String> {
     let number: Option<i32> = text.parse().ok();
     let number = number.filter(|number| *number >= 1);
-    number.ok_or_else(|| "it takes a number of partitions, 1 or more".to_owned())
+    number.ok_or_else(|| format!("it takes a number of partitions, 1 to {TOPIC_PARTITIONS_MAX}"))
 }
 
 /// Reads an offset.

@@ -17,6 +17,7 @@ use super::global::{Color, Global};
 use super::output::{Form, form, print, print_error, print_failure};
 use super::{cluster, consume, contexts, demo, group, log, produce, serve, stderr, top, topic};
 
+mod other_tools;
 mod refusal;
 
 /// Parses the arguments of the process and runs the command. Prints its own errors. A shell that asks for completions

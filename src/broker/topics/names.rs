@@ -40,8 +40,11 @@ pub fn check_new(image: &Image, name: &str) -> Result<(), Error> {
 
 fn invalid(name: &str, what: &str) -> Error {
     let (kind, name) = (ErrorKind::InvalidTopic, shown(name));
-    Error::new(kind, format!("topic name '{name}' can't be used: {what}; {}", kind.row().advice))
-        .with("topic", name)
+    let advice = match is_internal(&name) {
+        true => "choose a name without leading __",
+        false => kind.row().advice,
+    };
+    Error::new(kind, format!("topic name '{name}' can't be used: {what}; {advice}")).with("topic", name)
 }
 
 /// Metrics turn '.' into '_', so that two such topics could not be told apart there (Kafka's rule).
@@ -92,7 +95,7 @@ mod tests {
             ("é", "illegal character 'é' at 0"),
             ("a\u{202e}b", "illegal character '\\u{202e}' at 1"),
             (long.as_str(), "it has 250 bytes, at most 249"),
-            ("__cluster_metadata", "are the broker's own"),
+            ("__cluster_metadata", "are the broker's own; choose a name without leading __"),
             ("a.b", "differs from topic 'a_b' only in '.' and '_'"),
         ];
         for (name, what) in cases {

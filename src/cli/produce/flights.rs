@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
-use super::input::Line;
+use super::input::{Line, Unit};
 use super::report::Tally;
 use crate::base::Error;
 use crate::cli::context::Context;
@@ -27,6 +27,8 @@ pub(super) struct Flights<'a> {
     /// Why [`Echo`] could not be printed any more, unless its reader had enough.
     pub(super) unprinted: Option<Failure>,
     pub(super) tally: Tally,
+    /// What errors call a record.
+    pub(super) unit: Unit,
     pub(super) begun: Duration,
     running: FuturesOrdered<Pin<Box<dyn Future<Output = Landed> + 'a>>>,
     progress: Progress,
@@ -69,13 +71,14 @@ struct Landed {
 
 impl<'a> Flights<'a> {
     /// Nothing on its way; `echo` is printed for each record that lands.
-    pub(super) fn new(context: &'a Context, echo: Echo) -> Self {
+    pub(super) fn new(context: &'a Context, echo: Echo, unit: Unit) -> Self {
         let begun = context.monotonic();
         Self {
             context,
             echo,
             unprinted: None,
             tally: Tally::new(),
+            unit,
             begun,
             running: FuturesOrdered::new(),
             progress: Progress::new(begun, context.global.quiet),
@@ -189,7 +192,7 @@ impl<'a> Flights<'a> {
     pub(super) fn count_failure(&mut self, line: u64, error: &Error) {
         if self.tally.failed(error) {
             self.progress.clear();
-            print_error(&format!("record of line {line}: {}", in_words(error)));
+            print_error(&format!("{}: {}", self.unit.place(line), in_words(error)));
         }
     }
 }

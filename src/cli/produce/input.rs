@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::args::ProduceArgs;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -50,6 +51,41 @@ pub(super) fn lines(file: Option<&Path>, delimiter: Vec<u8>) -> Result<mpsc::Rec
 #[allow(clippy::disallowed_methods, reason = "a file that the user names, not the broker's disk")]
 fn open(path: &Path) -> Result<File, String> {
     File::open(path).map_err(|error| format!("can't read {}: {error}", path.display()))
+}
+
+/// What a message calls a record of the input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unit {
+    /// One of the values on the command line.
+    Value,
+    /// A line.
+    Line,
+    /// What ends where `-D` says.
+    Record,
+    /// All of it.
+    Whole,
+}
+
+impl Unit {
+    /// As the arguments say.
+    pub(super) fn of(args: &ProduceArgs) -> Self {
+        match () {
+            () if !args.values.is_empty() => Self::Value,
+            () if args.whole => Self::Whole,
+            () if args.delimiter.is_some() => Self::Record,
+            () => Self::Line,
+        }
+    }
+
+    /// The one with this number, counted from 1.
+    pub(super) fn place(self, number: u64) -> String {
+        match self {
+            Self::Value => format!("value {number}"),
+            Self::Line => format!("line {number}"),
+            Self::Record => format!("record {number}"),
+            Self::Whole => "the record".to_owned(),
+        }
+    }
 }
 
 /// Gives chunks of lines to `take` until there are no more, or `take` wants no more.

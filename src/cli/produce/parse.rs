@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::args::ProduceArgs;
-use super::input::Line;
+use super::input::{Line, Unit};
 use crate::base::Error;
 use crate::cli::exit::no_partition;
 use crate::cli::format::{InputFormat, unescape};
@@ -24,6 +24,7 @@ pub(super) struct Parser {
     /// Whether an empty key or value is null.
     empty_is_null: bool,
     form: Form,
+    unit: Unit,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,7 @@ impl Parser {
             key: args.key.clone().map(Bytes::from),
             empty_is_null: args.null,
             form,
+            unit: Unit::of(args),
         })
     }
 
@@ -87,14 +89,14 @@ impl Parser {
             }
             Form::Formatted(format) => {
                 let read = format.read(&line.text).and_then(|read| self.fill(&mut record, read, ""));
-                read.map_err(|error| format!("line {}: {error}", line.number))?;
+                read.map_err(|error| format!("{}: {error}", self.unit.place(line.number)))?;
             }
             Form::Json { repartition } => {
                 let read = read_line(&line.text).and_then(|mut read| {
                     read.partition = read.partition.filter(|_| !repartition);
                     self.fill(&mut record, read, "; --repartition lets the key choose")
                 });
-                read.map_err(|error| format!("line {}: {error}", line.number))?;
+                read.map_err(|error| format!("{}: {error}", self.unit.place(line.number)))?;
             }
         }
         if self.empty_is_null {
@@ -128,8 +130,8 @@ impl Parser {
     fn no_separator(&self, line: &Line, separator: &[u8]) -> String {
         let separator = String::from_utf8_lossy(separator);
         format!(
-            "line {}: no key separator {separator:?} (-K); without -K a line is a value without key",
-            line.number
+            "{}: no key separator {separator:?} (-K); without -K all of it is a value without key",
+            self.unit.place(line.number)
         )
     }
 }

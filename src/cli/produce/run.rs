@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::args::{Acks, Codec, ProduceArgs};
 use super::flights::{Echo, Flights};
-use super::input::{Chunk, Line, lines};
+use super::input::{Chunk, Line, Unit, lines};
 use super::parse::{Parser, delimiter};
 use crate::base::topic_name::fault;
 use crate::base::{Error, ErrorKind};
@@ -64,7 +64,7 @@ async fn begin<'a>(context: &'a Context, args: &'a ProduceArgs) -> Result<(Work<
     parser.check_chosen()?;
     let source = Source::open(context, args)?;
     let producer = producer(context, args, &client).await?;
-    let flights = Flights::new(context, echo);
+    let flights = Flights::new(context, echo, Unit::of(args));
     Ok((Work { args, parser, producer, flights, sent: 0 }, source))
 }
 
@@ -190,7 +190,10 @@ impl Work<'_> {
                     Err(error) => return Stopped::Failed(error),
                 }
                 if let Some(reason) = self.flights.tally.hopeless() {
-                    return Stopped::Failed(format!("stopped at line {}: {reason}", line.number));
+                    return Stopped::Failed(format!(
+                        "stopped at {}: {reason}",
+                        self.flights.unit.place(line.number)
+                    ));
                 }
             }
             // WHY: the producer's task shares this thread; without this it would wait until memory is used up.

@@ -5,131 +5,13 @@ use std::io::Write;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error};
 
+use super::other_tools::{of_command, of_flag};
 use super::tell;
 use crate::cli::about::version;
 use crate::cli::args::Cli;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Form, is_shown, set_form, shown};
 use crate::cli::stderr;
-
-/// Commands of other tools, with the command below which they were looked for.
-const COMMANDS: &[(&str, &[&str], &str)] = &[
-    ("weir", &["topics", "list", "ls"], "`weir topic list` lists topics"),
-    (
-        "weir",
-        &["create", "describe", "alter", "delete", "rm", "trim"],
-        "topics have commands of their own: `weir topic --help`",
-    ),
-    (
-        "weir",
-        &["cat", "read", "tail", "get", "sub", "subscribe", "consumer"],
-        "`weir consume TOPIC` reads records",
-    ),
-    ("weir", &["write", "send", "put", "pub", "publish", "producer"], "`weir produce TOPIC` writes records"),
-    ("weir", &["server", "broker", "start", "run"], "`weir serve --dev` runs a broker"),
-    (
-        "weir",
-        &["status", "info", "brokers", "health", "ping"],
-        "`weir cluster status` and `weir cluster health` tell how the broker fares",
-    ),
-    (
-        "weir",
-        &["inspect", "verify", "segments", "dump", "dump-log"],
-        "`weir log --help` shows what looks at stored logs",
-    ),
-    (
-        "weir",
-        &["config", "configs"],
-        "`weir topic config-keys` lists settings of topics, `weir serve --print-config` those of the broker",
-    ),
-    ("weir", &["profile", "ctx", "use"], "`weir context --help` shows how brokers get names"),
-    (
-        "weir",
-        &["groups", "lag", "consumer-group", "consumer-groups", "offsets"],
-        "`weir group list` lists groups, `weir group lag GROUP` tells how far one is behind",
-    ),
-    (
-        "cluster",
-        &["info", "show", "describe", "list", "ls", "brokers", "nodes"],
-        "`weir cluster status` shows the brokers",
-    ),
-    ("cluster", &["check", "ping", "watch"], "`weir cluster health` checks, `--watch` goes on with it"),
-    (
-        "weir",
-        &["queue", "kv", "txn", "user", "token", "acl", "bench"],
-        "this version does not have it yet; `weir --help` lists what there is",
-    ),
-    ("topic", &["produce", "write", "put"], "`weir produce TOPIC` writes records"),
-    ("topic", &["consume", "read", "cat", "tail"], "`weir consume TOPIC` reads records"),
-    ("group", &["show", "get", "info"], "`weir group describe GROUP` shows one"),
-    (
-        "group",
-        &["reset", "seek", "set-offsets"],
-        "`weir group reset-offsets GROUP --to start` sets where it goes on",
-    ),
-    ("group", &["remove", "drop"], "`weir group delete GROUP` deletes one"),
-    ("topic", &["show", "get", "info"], "`weir topic describe NAME` shows one"),
-    ("topic", &["add", "new", "make"], "`weir topic create NAME` makes one"),
-    ("topic", &["remove", "drop"], "`weir topic delete NAME` deletes one"),
-    (
-        "topic",
-        &["update", "set", "edit", "add-partitions"],
-        "`weir topic alter NAME` changes settings and partitions",
-    ),
-    (
-        "topic",
-        &["config", "configs", "options"],
-        "`weir topic config-keys` lists the settings, `weir topic alter NAME -c KEY=VALUE` sets one",
-    ),
-    (
-        "topic",
-        &["purge", "truncate", "empty", "trim-prefix"],
-        "`weir topic trim NAME --to end` removes what is there",
-    ),
-    ("log", &["dump", "show"], "`weir log inspect PATH` shows what log files hold"),
-];
-
-/// Flags of other tools.
-const FLAGS: &[(&[&str], &str)] = &[
-    (&["-t", "--topic"], "the topic stands alone, as in `weir consume orders`"),
-    (&["-g", "-G", "--group"], "`weir consume TOPIC -g GROUP` reads as a member of a group"),
-    (&["-P"], "`weir produce TOPIC` writes records"),
-    (&["-L"], "`weir topic list` lists topics, `weir cluster status` shows the broker"),
-    (
-        &["--bootstrap-server", "--brokers", "--broker-list"],
-        "-b HOST:PORT names the broker, as does the variable WEIR_BOOTSTRAP",
-    ),
-    (
-        &["--where", "--filter"],
-        "there is no language of conditions yet; --grep k:RE, v:RE or h:NAME=RE picks records by key, value or header",
-    ),
-    (
-        &["--repair"],
-        "nothing is to be done by hand: the next start of the broker sets a torn end aside, and never touches what stands before it",
-    ),
-    (
-        &["--idempotent", "--enable-idempotence"],
-        "produce is idempotent by itself: a retry neither doubles nor reorders",
-    ),
-    (&["--txn", "--transactional-id", "--read-uncommitted"], "this version has no transactions"),
-    (
-        &["--dry-run"],
-        "topic create, alter, delete and trim take it; `weir group reset-offsets` shows a plan until --execute is given",
-    ),
-    (
-        &["--execute"],
-        "this command does at once what it says; `weir group reset-offsets` is the one that waits for --execute",
-    ),
-    (
-        &["--commit"],
-        "`weir consume TOPIC -g GROUP` commits what it printed; `weir group reset-offsets GROUP --to end` sets it by hand",
-    ),
-    (&["--follow"], "consume follows by itself; -e ends at the end"),
-    (
-        &["--create", "--list", "--describe", "--alter", "--delete"],
-        "`weir topic --help` shows the commands of topics",
-    ),
-];
 
 /// The names of the command that was called and of those above it, such as `topic alter`; empty for `weir` itself.
 pub(super) fn path_of(matches: &ArgMatches) -> String {
@@ -220,7 +102,7 @@ fn form_asked(words: &[String]) -> Option<Form> {
 pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> Error {
     root.build();
     show_all(&mut error);
-    let command = command_of(&mut root, words).0;
+    let (command, path) = command_of(&mut root, words);
     if error.kind() == ErrorKind::MissingRequiredArgument {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
     }
@@ -232,7 +114,7 @@ pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> 
         ErrorKind::InvalidSubcommand => {
             word(ContextKind::InvalidSubcommand).and_then(|word| of_command(command.get_name(), word))
         }
-        ErrorKind::UnknownArgument => word(ContextKind::InvalidArg).and_then(of_flag),
+        ErrorKind::UnknownArgument => word(ContextKind::InvalidArg).and_then(|flag| of_flag(&path, flag)),
         _ => None,
     };
     let advice = advice.map(str::to_owned).or_else(|| match error.kind() {
@@ -277,15 +159,6 @@ fn command_of<'a>(root: &'a mut Command, words: &[String]) -> (&'a mut Command, 
     (found, path.join(" "))
 }
 
-fn of_command(below: &str, word: &str) -> Option<&'static str> {
-    let fits = |(parent, words, _): &&(&str, &[&str], &str)| *parent == below && words.contains(&word);
-    COMMANDS.iter().find(fits).map(|(_, _, advice)| *advice)
-}
-
-fn of_flag(word: &str) -> Option<&'static str> {
-    FLAGS.iter().find(|(words, _)| words.contains(&word)).map(|(_, advice)| *advice)
-}
-
 /// What to write where a value begins like a flag: `flag` is how it begins.
 fn of_value(command: &Command, words: &[String], flag: &str) -> Option<String> {
     let at = words.iter().position(|word| word.starts_with(flag))?;
@@ -308,6 +181,7 @@ fn is_hidden(command: &Command, flag: &str) -> bool {
 mod tests {
     use clap::Parser;
 
+    use super::super::other_tools::{COMMANDS, FLAGS};
     use super::*;
     use crate::cli::args::command;
 
@@ -336,6 +210,19 @@ mod tests {
             ("weir consume -t orders", "tip: the topic stands alone"),
             ("weir group reset-offsets g --to start --dry-run", "shows a plan until --execute is given"),
             ("weir group delete g --execute", "this command does at once what it says"),
+            ("weir group lag --group shop", "tip: the group stands alone, as in `weir group lag billing`"),
+            ("weir group describe --group x", "tip: the group stands alone"),
+            ("weir group describe --all-groups", "tip: name the groups; `weir group list`"),
+            ("weir group reset-offsets g --to-earliest", "tip: --to says where: start, end"),
+            ("weir consume orders --property print.key=true", "tip: -f '%k %v\\n' prints key and value"),
+            ("weir produce orders --property parse.key=true", "tip: -K : splits each line"),
+            ("weir produce orders --producer-property a=b", "tip: -a sets the acks"),
+            ("weir consume orders --consumer-property a=b", "tip: -g names the group, -o the place"),
+            ("weir consume orders --isolation-level read_committed", "tip: this version has no transactions"),
+            ("weir consume orders --timeout-ms 10", "tip: --idle-timeout 10s"),
+            ("weir topic describe --topic orders", "tip: the topic stands alone, as in `weir topic describe"),
+            ("weir topic alter-config orders --set a=b", "tip: `weir topic alter NAME`"),
+            ("weir topic alter orders --add-config a=b", "tip: `weir topic alter NAME -c KEY=VALUE`"),
             ("weir topic list -g g1", "tip: `weir consume TOPIC -g GROUP`"),
             ("weir --bootstrap-server x:1 topic list", "tip: -b HOST:PORT"),
         ] {
@@ -363,7 +250,8 @@ mod tests {
                 "'-1' for '--partitions <N,..>': it takes the number of a partition",
             ),
             ("weir topic list --timeout -1s", "'-1s' for '--timeout <TIME>'"),
-            ("weir topic create x -p -3", "it takes a number of partitions, 1 or more"),
+            ("weir log inspect d --from -1", "it takes an offset, 0 or more"),
+            ("weir topic create x -p -3", "it takes a number of partitions, 1 to 10000"),
             ("weir produce orders -r -5", "it takes records a second, 1 to"),
             ("weir top -d -1s", "'-1s' for '--delay <TIME>'"),
             ("weir group lag g --warn -1", "it takes a number of records, 0 or more"),
@@ -381,6 +269,16 @@ mod tests {
         assert!(node.is_ok(), "the settings tell its range");
     }
 
+    /// The lines that a piece of advice shows.
+    fn are_understood(advice: &str) {
+        for line in advice.split('`').filter(|part| part.starts_with("weir ")) {
+            let kind = Cli::try_parse_from(line.split(' ')).err().map(|error| error.kind());
+            let is_wrong =
+                [ErrorKind::InvalidSubcommand, ErrorKind::UnknownArgument].map(Some).contains(&kind);
+            assert!(!is_wrong, "{line}");
+        }
+    }
+
     #[test]
     fn only_what_does_not_exist_is_translated_and_only_into_what_exists() {
         let mut root = Cli::command();
@@ -390,13 +288,9 @@ mod tests {
             for word in *words {
                 assert!(below.find_subcommand(word).is_none(), "{parent} {word}");
             }
-            for line in advice.split('`').filter(|part| part.starts_with("weir ")) {
-                let kind = Cli::try_parse_from(line.split(' ')).err().map(|error| error.kind());
-                let is_wrong =
-                    [ErrorKind::InvalidSubcommand, ErrorKind::UnknownArgument].map(Some).contains(&kind);
-                assert!(!is_wrong, "{line}");
-            }
+            are_understood(advice);
         }
+        FLAGS.iter().for_each(|(_, _, advice)| are_understood(advice));
     }
 
     #[test]

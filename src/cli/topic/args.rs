@@ -60,7 +60,7 @@ pub struct CreateArgs {
     #[arg(short, long, value_name = "N", value_parser = partition_count)]
     pub partitions: Option<i32>,
     /// Copies of each partition: this version keeps 1
-    #[arg(short, long, value_name = "N", value_parser = replicas)]
+    #[arg(short, long, value_name = "N", value_parser = replicas, alias = "replication-factor")]
     pub replicas: Option<u32>,
     /// A setting, such as retention.ms=7d or segment.bytes=64MiB
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value)]

@@ -61,6 +61,29 @@ fn a_file_is_one_record_with_whole() {
 }
 
 #[test]
+fn a_record_that_is_refused_is_named_by_where_it_came_from() {
+    let served = served();
+    served.prints(&["topic", "create", "small", "-c", "max.message.bytes=200"]);
+    let long = "x".repeat(300);
+    std::fs::write(served.folder.path().join("big"), format!("a\n{long}\n")).unwrap();
+    for (arguments, place) in [
+        (&["a", &long][..], "error: value 2: "),
+        (&["-F", "big"], "error: line 2: "),
+        (&["-F", "big", "-D", "\\n"], "error: record 2: "),
+        (&["-F", "big", "--whole"], "error: the record: "),
+    ] {
+        let ran = served.run(&[&["produce", "small"], arguments].concat());
+        assert!(ran.code == 1 && ran.err.starts_with(place), "{arguments:?}: {ran:?}");
+    }
+    for arguments in [&["x"][..], &["-F", "big"]] {
+        let ran = served.run(&[&["produce", "small", "-p", "4"], arguments].concat());
+        let told =
+            "error: topic 'small' has no partition 4; its only partition is 0   [PARTITION_NOT_FOUND]\n";
+        assert_eq!((ran.code, ran.err.as_str()), (1, told));
+    }
+}
+
+#[test]
 fn what_a_format_printed_it_reads() {
     let served = served();
     served.prints(&["topic", "create", "copy"]);

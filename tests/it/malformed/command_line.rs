@@ -126,7 +126,7 @@ const ROWS: &[Row] = &[
     (&["topic", "create", "new", "-c", "retention.ms=5y"], "", 1, &["'5y'", "7d, or -1 for no limit"]),
     (&["topic", "create", "new", "-c", "flush.ms=5y"], "", 1, &["'5y'", "12h, 7d   ["]),
     (&["topic", "create", "new", "-c", "a\x1bb=1"], "", 1, &["a\\u{1b}b: there is no"]),
-    (&["topic", "create", "new", "-p", "many"], "", 2, &["'many'", "a number of partitions, 1 or more"]),
+    (&["topic", "create", "new", "-p", "many"], "", 2, &["'many'", "a number of partitions, 1 to 10000"]),
     (&["topic", "trim", "good", "--to", "99999999"], "", 1, &["holds offsets 0 to", "give one of these   ["]),
     (&["consume", "good", "-p", "0-3"], "", 2, &["'0-3'", "several as 0,1,2"]),
     (&["consume", "nothing*", "-e"], "", 1, &["no topic matches 'nothing*'", "TOPIC_NOT_FOUND"]),
