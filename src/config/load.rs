@@ -134,9 +134,11 @@ impl Loading {
                 Err(error) => self.errors.push(LoadError { place, error }),
                 Ok((row, value)) => {
                     self.settings.set(row, &value, source);
-                    let before = self.places.insert(row.key.name, (source, place.clone()));
-                    if before.is_some_and(|(earlier, _)| earlier == source) {
-                        self.errors.push(LoadError { place, error: row.key.error("is given twice") });
+                    match self.places.insert(row.key.name, (source, place.clone())) {
+                        Some((earlier, other)) if earlier == source => {
+                            self.errors.push(LoadError { place, error: row.key.error(twice(&other)) });
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -155,6 +157,14 @@ impl Loading {
             Place::Variable(_) | Place::Flag => usize::MAX,
         });
         if self.errors.is_empty() { Ok(self.settings) } else { Err(self.errors) }
+    }
+}
+
+/// That a key was given before, at `other`.
+fn twice(other: &Place) -> String {
+    match other {
+        Place::Line(_, line) => format!("is given twice: line {line} has it as well; keep one of them"),
+        Place::Variable(_) | Place::Flag => "is given twice".to_owned(),
     }
 }
 
@@ -211,9 +221,14 @@ fn read_file(file: ConfigFile<'_>) -> (Vec<Given>, Vec<LoadError>) {
         error: ConfigError { key: "not TOML".to_owned(), message: error.message().to_owned() },
     };
     let mut errors: Vec<LoadError> = errors.iter().map(not_toml).collect();
+    let not_read: Vec<Place> = errors.iter().map(|error| error.place.clone()).collect();
     let mut given = Vec::new();
     for Entry { key, position, text } in entries("", table.get_ref()) {
         let place = place(position);
+        // What the parser makes of a line that it could not read is nobody's value.
+        if not_read.contains(&place) {
+            continue;
+        }
         match text {
             Ok(text) => given.push((position, Given { key, text, place })),
             Err(message) => errors.push(LoadError { place, error: ConfigError { key, message } }),

@@ -6,6 +6,7 @@
 use super::broker::BROKER_KEYS;
 use super::def::Value;
 use super::topic::topic_key;
+use crate::base::closest::did_you_mean;
 use crate::base::limits::TOPIC_PARTITIONS_MAX;
 
 /// Keys of Kafka's brokers that are one of Weir's.
@@ -148,7 +149,17 @@ fn meaning(key: &str, value: &str) -> Meaning {
         return Meaning::LeftOut(advice_on_topics(ours, value, unit));
     }
     let why = WITHOUT.iter().find(|(begun, _)| key.starts_with(begun)).map(|(_, why)| *why);
-    Meaning::LeftOut(why.unwrap_or("Weir has no such key; `weir serve --print-config` lists them").to_owned())
+    Meaning::LeftOut(why.map_or_else(|| unknown(key), str::to_owned))
+}
+
+fn unknown(key: &str) -> String {
+    let ours = BROKER_KEYS.iter().map(|row| row.key.name);
+    let theirs = SAME.iter().map(|(theirs, _)| *theirs).chain(OF_TOPICS.iter().map(|(theirs, ..)| *theirs));
+    let end = match did_you_mean(key, ours.chain(theirs)) {
+        hint if hint.is_empty() => ";".to_owned(),
+        hint => format!(".{hint}"),
+    };
+    format!("Weir has no such key{end} `weir serve --print-config` lists them")
 }
 
 /// The command that gives a topic this setting; where it can't have it, why.
@@ -212,7 +223,9 @@ mod tests {
             ("listeners", "PLAINTEXT://:9092", "listen=HOST:PORT"),
             ("ssl.keystore.location", "x", "nobody is asked"),
             ("zookeeper.connect", "x", "no ZooKeeper"),
-            ("foo.bar", "x", "Weir has no such key"),
+            ("foo.bar", "x", "Weir has no such key; `weir serve"),
+            ("log.levle", "debug", "Weir has no such key. Did you mean 'log.level'? `weir serve"),
+            ("log.retention.hour", "1", "Did you mean 'log.retention.hours'?"),
             ("log.retention.ms", "", "can't have this one: retention.ms: "),
             ("log.segment.bytes", "14", "can't have this one: segment.bytes: 14 is out of range"),
             ("log.cleanup.policy", "compact, delete", "-c cleanup.policy=compact,delete"),

@@ -88,7 +88,25 @@ fn the_same_key_twice_is_a_mistake() {
     assert_eq!(errors(&flags), ["command line: shards: is given twice"]);
     let two_spellings = "\"node.id\" = 1\n[node]\nid = 2\n";
     let inputs = Inputs { file: file(two_spellings), ..Inputs::default() };
-    assert_eq!(errors(&inputs), ["weir.toml line 3: node.id: is given twice"]);
+    assert_eq!(
+        errors(&inputs),
+        ["weir.toml line 3: node.id: is given twice: line 1 has it as well; keep one of them"]
+    );
+}
+
+#[test]
+fn two_names_of_one_key_name_each_others_lines() {
+    let text = "node.id=2\n# c\nbroker.id=1\n";
+    let file = Some(ConfigFile { name: "server.properties", text });
+    let told = "server.properties line 3: node.id: is given twice: line 1 has it as well; keep one of them";
+    assert_eq!(errors(&Inputs { file, ..Inputs::default() }), [told]);
+}
+
+#[test]
+fn a_line_that_is_no_toml_is_told_once() {
+    let errors = errors(&Inputs { file: file("listen = \nshards = 0\n"), ..Inputs::default() });
+    assert!(errors.len() == 2 && errors[0].starts_with("weir.toml line 1: not TOML: "), "{errors:#?}");
+    assert_eq!(errors[1], "weir.toml line 2: shards: 0 is out of range: 1 to 256");
 }
 
 #[test]
