@@ -1,4 +1,6 @@
 //! Commits on their way to the broker, and what became of them.
+//!
+//! The broker takes so many offsets in one frame; a commit of more goes out in several, and is answered once all of them are.
 
 use std::collections::VecDeque;
 
@@ -8,6 +10,7 @@ use tokio::sync::oneshot;
 use super::super::fault::{from_item, repeat};
 use super::event::GroupEvent;
 use super::state::{CommitRequest, State, Wanted};
+use crate::base::limits::REQUEST_ITEMS_MAX;
 use crate::base::{Error, ErrorKind};
 use crate::proto::grpc;
 use crate::proto::grpc::consume_request::Frame;
@@ -23,9 +26,23 @@ enum Purpose {
 }
 
 struct OnItsWay {
+    /// Of its first frame; the others follow without a gap.
     sequence: i64,
+    /// At most [`REQUEST_ITEMS_MAX`] of them in each frame.
     offsets: Vec<Wanted>,
     purpose: Purpose,
+    /// Frames without an answer.
+    unanswered: usize,
+    /// The first error of those that are answered.
+    failed: Option<Error>,
+}
+
+impl OnItsWay {
+    /// The offsets of the frame with this sequence, if it is one of its own.
+    fn part(&self, sequence: i64) -> Option<&[Wanted]> {
+        let number = usize::try_from(sequence - self.sequence).ok()?;
+        self.offsets.chunks(REQUEST_ITEMS_MAX).nth(number)
+    }
 }
 
 /// Commits without an answer, in the order in which they were sent.
@@ -42,80 +59,64 @@ impl Commits {
     }
 
     /// Commits what is finished; no frame where that is nothing.
-    pub(super) fn finished(&mut self, state: &mut State, offsets: Vec<Wanted>) -> Option<Frame> {
-        (!offsets.is_empty()).then(|| self.send(state, offsets, Purpose::Finished))
+    pub(super) fn finished(&mut self, state: &mut State, offsets: Vec<Wanted>) -> Vec<Frame> {
+        match offsets.is_empty() {
+            true => Vec::new(),
+            false => self.send(state, offsets, Purpose::Finished),
+        }
     }
 
     /// Commits what is about to be given out.
-    pub(super) fn clearance(&mut self, state: &mut State, offset: Wanted) -> Frame {
+    pub(super) fn clearance(&mut self, state: &mut State, offset: Wanted) -> Vec<Frame> {
         self.send(state, vec![offset], Purpose::Clearance)
     }
 
     /// Commits what the application asked for; what it does not own any more is refused at once.
-    pub(super) fn asked(&mut self, state: &mut State, request: CommitRequest) -> Option<Frame> {
+    pub(super) fn asked(&mut self, state: &mut State, request: CommitRequest) -> Vec<Frame> {
         let CommitRequest { offsets, reply } = request;
         if let Some(gone) = offsets.iter().find(|wanted| !is_owned(state, wanted)) {
             // Who does not wait any more needs no answer.
             let _ = reply.send(Err(not_owned(gone)));
-            return None;
+            return Vec::new();
         }
         if offsets.is_empty() {
             let _ = reply.send(Ok(()));
-            return None;
+            return Vec::new();
         }
-        Some(self.send(state, offsets, Purpose::Asked(reply)))
+        self.send(state, offsets, Purpose::Asked(reply))
     }
 
-    fn send(&mut self, state: &mut State, offsets: Vec<Wanted>, purpose: Purpose) -> Frame {
-        self.next_sequence += 1;
-        let sequence = self.next_sequence;
-        let mut frame = grpc::ConsumeCommit { sequence, offsets: Vec::with_capacity(offsets.len()) };
-        for Wanted { id, ownership_epoch, place } in &offsets {
-            let Some(holding) = state.holdings.get_mut(id) else { continue };
-            holding.note_asked(place.0);
-            frame.offsets.push(grpc::PartitionOffset {
-                topic: holding.cursor.topic.to_string(),
-                topic_id: Some(Bytes::copy_from_slice(&id.topic_id.0)),
-                partition: id.partition,
-                offset: place.0,
-                leader_epoch: place.1,
-                metadata: String::new(),
-                ownership_epoch: Some(*ownership_epoch),
-            });
-        }
-        self.waiting.push_back(OnItsWay { sequence, offsets, purpose });
-        Frame::Commit(frame)
+    fn send(&mut self, state: &mut State, offsets: Vec<Wanted>, purpose: Purpose) -> Vec<Frame> {
+        let parts = offsets.chunks(REQUEST_ITEMS_MAX);
+        let (sequence, unanswered) = (self.next_sequence + 1, parts.len());
+        let frames = (sequence..).zip(parts).map(|(sequence, part)| {
+            let offsets = part.iter().filter_map(|wanted| asked_offset(state, wanted)).collect();
+            Frame::Commit(grpc::ConsumeCommit { sequence, offsets })
+        });
+        let frames = frames.collect();
+        self.next_sequence += unanswered as i64;
+        self.waiting.push_back(OnItsWay { sequence, offsets, purpose, unanswered, failed: None });
+        frames
     }
 
-    /// The broker's answer to one.
+    /// The broker's answer to one frame.
     pub(super) fn take(&mut self, state: &mut State, committed: grpc::ConsumeCommitted) {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.sequence == committed.sequence) else {
-            return;
-        };
-        let Some(OnItsWay { offsets, purpose, .. }) = self.waiting.remove(at) else { return };
+        let is_its = |waiting: &OnItsWay| waiting.part(committed.sequence).is_some();
+        let Some(at) = self.waiting.iter().position(is_its) else { return };
+        let waiting = &mut self.waiting[at];
         let errors = committed.partitions.into_iter().map(|partition| partition.error.map(from_item));
         let mut failed = None;
-        for (wanted, error) in offsets.iter().zip(errors) {
+        for (wanted, error) in waiting.part(committed.sequence).into_iter().flatten().zip(errors) {
             match error {
                 None => note_committed(state, wanted),
                 Some(error) => drop(failed.get_or_insert(error)),
             }
         }
-        let untold = match purpose {
-            Purpose::Asked(reply) => {
-                // Who does not wait any more needs no answer.
-                let _ = reply.send(failed.map_or(Ok(()), Err));
-                None
-            }
-            Purpose::Clearance => {
-                let wanted = &offsets[0];
-                state.clear(wanted.id, wanted.place.0, failed.is_none());
-                failed
-            }
-            Purpose::Finished => failed,
-        };
-        if let Some(error) = untold {
-            tell(state, error);
+        waiting.failed = waiting.failed.take().or(failed);
+        waiting.unanswered -= 1;
+        if waiting.unanswered == 0 {
+            let done = self.waiting.remove(at).expect("it was found there");
+            settle(state, done);
         }
     }
 
@@ -138,6 +139,42 @@ impl Commits {
                 let _ = reply.send(Err(repeat(error)));
             }
         }
+    }
+}
+
+/// One offset as the wire has it; none of a partition that is not held any more.
+fn asked_offset(state: &mut State, wanted: &Wanted) -> Option<grpc::PartitionOffset> {
+    let Wanted { id, ownership_epoch, place } = wanted;
+    let holding = state.holdings.get_mut(id)?;
+    holding.note_asked(place.0);
+    Some(grpc::PartitionOffset {
+        topic: holding.cursor.topic.to_string(),
+        topic_id: Some(Bytes::copy_from_slice(&id.topic_id.0)),
+        partition: id.partition,
+        offset: place.0,
+        leader_epoch: place.1,
+        metadata: String::new(),
+        ownership_epoch: Some(*ownership_epoch),
+    })
+}
+
+/// All of a commit is answered.
+fn settle(state: &mut State, OnItsWay { offsets, purpose, failed, .. }: OnItsWay) {
+    let untold = match purpose {
+        Purpose::Asked(reply) => {
+            // Who does not wait any more needs no answer.
+            let _ = reply.send(failed.map_or(Ok(()), Err));
+            None
+        }
+        Purpose::Clearance => {
+            let wanted = &offsets[0];
+            state.clear(wanted.id, wanted.place.0, failed.is_none());
+            failed
+        }
+        Purpose::Finished => failed,
+    };
+    if let Some(error) = untold {
+        tell(state, error);
     }
 }
 
@@ -167,4 +204,101 @@ fn not_owned(wanted: &Wanted) -> Error {
         "partition {partition} was given up before offset {offset} was committed; its next owner reads on from the last commit"
     );
     Error::new(ErrorKind::PartitionNotOwned, message).with("partition", partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::super::super::types::Start;
+    use super::super::holding::{Arrival, Holding};
+    use super::super::options::{CommitMode, Options, OutOfRange};
+    use super::super::state::Shared;
+    use super::*;
+    use crate::base::{TopicId, TopicPartition};
+
+    const TOPIC: TopicId = TopicId([1; 16]);
+
+    fn options() -> Options {
+        Options {
+            group: "g".to_owned(),
+            topics: vec!["orders".to_owned()],
+            pattern: String::new(),
+            instance_id: String::new(),
+            client_id: String::new(),
+            assignor: String::new(),
+            session_timeout: Duration::from_secs(10),
+            rebalance_timeout: Duration::from_secs(60),
+            start: Start::Beginning,
+            out_of_range: OutOfRange::Error,
+            max_bytes: 1 << 20,
+            buffer_bytes: 1 << 20,
+            commit: CommitMode::Manual,
+            on_revoke: None,
+        }
+    }
+
+    fn hold(state: &mut State, partition: i32) -> Wanted {
+        let id = TopicPartition { topic_id: TOPIC, partition };
+        let arrival = Arrival {
+            topic: "orders".into(),
+            topic_id: TOPIC,
+            partition,
+            ownership_epoch: 1,
+            offset: 0,
+            committed: None,
+        };
+        state.holdings.insert(id, Holding::new(arrival));
+        Wanted { id, ownership_epoch: 1, place: (5, None) }
+    }
+
+    fn commit_of(frame: &Frame) -> &grpc::ConsumeCommit {
+        match frame {
+            Frame::Commit(commit) => commit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(frame: &Frame, wrong: Option<i32>) -> grpc::ConsumeCommitted {
+        let error = |partition| (Some(partition) == wrong).then(grpc::ItemError::default);
+        let answered = |offset: &grpc::PartitionOffset| grpc::CommittedPartition {
+            topic: offset.topic.clone(),
+            partition: offset.partition,
+            error: error(offset.partition),
+        };
+        let commit = commit_of(frame);
+        let partitions = commit.offsets.iter().map(answered).collect();
+        grpc::ConsumeCommitted { sequence: commit.sequence, partitions }
+    }
+
+    /// A commit of 25,000 partitions, and one of a single partition after it.
+    #[test]
+    fn more_offsets_than_a_frame_takes_go_in_several_and_are_answered_once() {
+        let shared = Shared::new(&options());
+        let mut state = shared.lock();
+        let all: Vec<Wanted> = (0..25_000).map(|partition| hold(&mut state, partition)).collect();
+        for wrong in [None, Some(12_345)] {
+            let mut commits = Commits::default();
+            let (reply, mut told) = oneshot::channel();
+            let frames = commits.asked(&mut state, CommitRequest { offsets: all.clone(), reply });
+            let next = commits.finished(&mut state, vec![all[0].clone()]);
+            let sizes: Vec<usize> = frames.iter().map(|frame| commit_of(frame).offsets.len()).collect();
+            assert_eq!(sizes, [REQUEST_ITEMS_MAX, REQUEST_ITEMS_MAX, 5_000]);
+            let named = frames.iter().flat_map(|frame| &commit_of(frame).offsets);
+            let named: BTreeSet<i32> = named.map(|offset| offset.partition).collect();
+            assert_eq!(named.len(), 25_000, "each of them once");
+
+            commits.take(&mut state, answer(&next[0], None));
+            for frame in &frames {
+                assert!(told.try_recv().is_err() && !commits.is_empty());
+                commits.take(&mut state, answer(frame, wrong));
+            }
+            assert_eq!(told.try_recv().unwrap().is_err(), wrong.is_some());
+            assert!(commits.is_empty());
+            let held = state.holdings.iter().filter(|(_, held)| held.committed == Some(5));
+            assert_eq!(held.count(), 25_000 - usize::from(wrong.is_some()));
+            state.holdings.values_mut().for_each(|held| held.committed = None);
+        }
+    }
 }

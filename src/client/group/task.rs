@@ -154,7 +154,7 @@ impl Task {
         if let Clearance::Wanted(_) = state.clearance
             && let Clearance::Wanted(wanted) = std::mem::replace(&mut state.clearance, Clearance::Asked)
         {
-            frames.push(self.commits.clearance(&mut state, wanted));
+            frames.extend(self.commits.clearance(&mut state, wanted));
         }
         let gone = self.revocations.take_done();
         let last = state.take_last(&gone);
