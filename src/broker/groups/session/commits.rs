@@ -7,7 +7,7 @@ use crate::broker::groups::frames::{CommitFrame, CommitResult};
 use crate::broker::groups::offsets::OffsetCommit;
 
 /// Some commits of a member, in the order in which they came.
-pub(super) struct Commits {
+pub struct Commits {
     results: Vec<CommitResult>,
     /// What may be kept: one for each result that is `Ok` so far, in their order.
     offsets: Vec<OffsetCommit>,
@@ -33,7 +33,7 @@ impl Commits {
     }
 
     /// What is to be kept, in its order.
-    pub(super) fn take_offsets(&mut self) -> Vec<OffsetCommit> {
+    pub fn take_offsets(&mut self) -> Vec<OffsetCommit> {
         std::mem::take(&mut self.offsets)
     }
 
@@ -54,7 +54,7 @@ impl Commits {
 }
 
 /// What a commit came to: one result for each offset, or why none was kept.
-pub(super) type Outcome = Result<Vec<Result<(), Error>>, Error>;
+pub type Outcome = Result<Vec<Result<(), Error>>, Error>;
 
 /// Whether nothing that the member says counts any more.
 fn is_the_end(error: &Error) -> bool {

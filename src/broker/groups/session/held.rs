@@ -3,12 +3,16 @@
 //! Decides only: whoever holds this reads, asks and tells.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
+use super::rules::{SessionRule, SessionRules};
+use crate::base::offset::NO_EPOCH;
 use crate::base::{LeaderEpoch, MemberEpoch, Offset, TopicId, TopicPartition};
 use crate::broker::groups::frames::{AssignedPartition, RevokedPartition};
 use crate::coordinator::group::commands::Owned;
 use crate::coordinator::group::errors::PositionError;
+use crate::coordinator::group::position::Position;
 use crate::coordinator::group::views::MemberView;
 
 /// A place in a partition.
@@ -83,15 +87,32 @@ pub struct Begun {
     pub committed: Option<Offset>,
 }
 
+impl Begun {
+    /// Begins where the group stands; where it stands nowhere, where the partition begins.
+    pub fn new(owned: Owned, stands: Option<&Position>, log_start: Offset) -> Self {
+        let offset = stands.map_or(log_start, |position| position.offset);
+        let epoch = stands.map(|position| position.leader_epoch);
+        let place = Place { offset, leader_epoch: epoch.filter(|epoch| *epoch != NO_EPOCH) };
+        Self { owned, place, committed: stands.map(|position| position.offset) }
+    }
+}
+
 /// All that a member holds.
 #[derive(Default, Debug)]
 pub struct Holdings {
     held: BTreeMap<TopicPartition, Held>,
     /// Told to be given up, and not given up yet.
     leaving: BTreeMap<TopicPartition, Leaving>,
+    rules: SessionRules,
 }
 
 impl Holdings {
+    /// Nothing is held, under these rules.
+    #[cfg(any(test, feature = "fault"))]
+    pub fn under(rules: SessionRules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// Takes what a member that comes back still holds. What is its own still, it knows; gives what is not, or is to be given up.
     pub fn take_claims(
         &mut self,
@@ -165,10 +186,9 @@ impl Holdings {
         self.held.get(&id).map(|held| &held.topic)
     }
 
-    /// The partition of this name, if it is held.
+    /// The partition of this name, if it is held. Cost: a look at one partition of each topic.
     pub fn find(&self, topic: &str, partition: i32) -> Option<TopicPartition> {
-        let mut held = self.held.iter();
-        held.find(|(id, held)| *held.topic == *topic && id.partition == partition).map(|(id, _)| *id)
+        find(&self.held, |held| &*held.topic, topic, partition).map(|(id, _)| id)
     }
 
     /// The sequence of the newest seek of a partition; 0 before the first.
@@ -187,7 +207,9 @@ impl Holdings {
 
     /// These are given up.
     pub fn give_up(&mut self, partitions: &[TopicPartition]) {
-        self.leaving.retain(|id, _| !partitions.contains(id));
+        for id in partitions {
+            self.leaving.remove(id);
+        }
     }
 
     /// Whether the partition is the member's, since the epoch under which it was read. WHY here: the machine knows the member's
@@ -198,13 +220,13 @@ impl Holdings {
         partition: i32,
         epoch: Option<MemberEpoch>,
     ) -> Result<(), PositionError> {
-        let is_it = |id: &TopicPartition, name: &str| name == topic && id.partition == partition;
-        let held = self.held.iter().find(|(id, held)| is_it(id, &held.topic));
-        let leaving = || self.leaving.iter().find(|(id, leaving)| is_it(id, &leaving.topic));
+        let held = find(&self.held, |held| &*held.topic, topic, partition);
+        let leaving = || find(&self.leaving, |leaving| &*leaving.topic, topic, partition);
         let mine = held.map(|(_, held)| held.ownership_epoch);
+        let is_checked = self.rules.hold(SessionRule::CommitSince);
         match (mine.or_else(|| leaving().map(|(_, leaving)| leaving.ownership_epoch)), epoch) {
             (None, _) => Err(PositionError::NotOwner),
-            (Some(owned_since), Some(given)) if given != owned_since => {
+            (Some(owned_since), Some(given)) if given != owned_since && is_checked => {
                 Err(PositionError::Stale { owned_since, given })
             }
             _ => Ok(()),
@@ -275,6 +297,25 @@ impl Holdings {
         let is_due = |held: &&mut Held| !held.is_paused && held.reading == Reading::At(place);
         held.filter(is_due).map(|held| held.reading = Reading::Open).is_some()
     }
+}
+
+/// The partition of this name. WHY topic by topic: a member may hold thousands of partitions, and commit as many at once.
+fn find<'a, T>(
+    all: &'a BTreeMap<TopicPartition, T>,
+    name_of: impl Fn(&T) -> &str,
+    topic: &str,
+    partition: i32,
+) -> Option<(TopicPartition, &'a T)> {
+    let mut from = all.first_key_value();
+    while let Some((first, value)) = from {
+        let id = TopicPartition { partition, ..*first };
+        if let Some(found) = all.get(&id).filter(|_| name_of(value) == topic) {
+            return Some((id, found));
+        }
+        let last = TopicPartition { partition: i32::MAX, ..*first };
+        from = all.range((Bound::Excluded(last), Bound::Unbounded)).next();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! What a session does that takes time: one piece after the other, each a future of its own that ends by itself.
+//! Carries out the tasks of a session: each is a future of its own that ends by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -7,43 +8,26 @@ use futures_util::future::BoxFuture;
 
 use super::commits::{Commits, Outcome};
 use super::held::{Begun, Place};
-use crate::base::offset::NO_EPOCH;
+use super::state::{Came, Places, Task};
 use crate::base::{Error, GroupId, MemberEpoch, MemberId, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::fetch::Opened;
-use crate::broker::groups::frames::CommitFrame;
 use crate::broker::groups::membership::HeartbeatRequest;
 use crate::broker::request::Cursor;
-use crate::coordinator::group::commands::Owned;
 use crate::coordinator::group::views::MemberView;
 
-/// What waits for its turn.
-pub(super) enum Work {
-    /// Asks for the member's view.
-    Heartbeat,
-    /// Gives up what it was told to: after the commits that came before.
-    GiveUp(Vec<TopicPartition>),
-    /// Keeps offsets.
-    Commit(CommitFrame),
-    /// Looks up where the group stands in partitions that came.
-    Begin(Vec<Owned>),
-    /// Opens what is to be read.
-    Open,
-}
-
-/// What it came to.
+/// What a task came to.
 pub(super) enum Done {
     View(Result<MemberView, Error>),
     Committed(Commits, Outcome),
     Begun(Result<Vec<Begun>, Error>),
     Opened(Vec<(TopicPartition, Place, Opened)>),
+    Left(Result<(), Error>),
+    Disconnected,
 }
 
 /// Work under way. It must be polled until it ends: it may have its turn in a machine that others wait for.
 pub(super) type Working = BoxFuture<'static, Done>;
-
-/// Partitions that came, with the topics that they are of.
-pub(super) type Came = Vec<(Owned, Arc<str>)>;
 
 /// What goes along with all work of a session.
 #[derive(Clone)]
@@ -54,8 +38,19 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Says that the member is there, and what it owns where that changed.
-    pub(super) fn heartbeat(self, epoch: MemberEpoch, owned: Option<Vec<TopicPartition>>) -> Working {
+    /// Begins a task.
+    pub(super) fn begin(self, task: Task) -> Working {
+        match task {
+            Task::Heartbeat(epoch, owned) => self.heartbeat(epoch, owned),
+            Task::Commit(epoch, commits) => self.commit(epoch, commits),
+            Task::Begin(came) => async move { Done::Begun(self.places_of(came).await) }.boxed(),
+            Task::Open(places) => self.open(places),
+            Task::Leave { keep } => self.leave(keep),
+            Task::Disconnect => self.disconnect(),
+        }
+    }
+
+    fn heartbeat(self, epoch: MemberEpoch, owned: Option<Vec<TopicPartition>>) -> Working {
         let request = HeartbeatRequest {
             group: self.group,
             member_id: self.member_id,
@@ -67,8 +62,7 @@ impl Worker {
         async move { Done::View(self.broker.heartbeat(request).await) }.boxed()
     }
 
-    /// Keeps what may be kept.
-    pub(super) fn commit(self, epoch: MemberEpoch, mut commits: Commits) -> Working {
+    fn commit(self, epoch: MemberEpoch, mut commits: Commits) -> Working {
         let offsets = commits.take_offsets();
         let member = Some((self.member_id, epoch));
         async move {
@@ -81,24 +75,19 @@ impl Worker {
         .boxed()
     }
 
-    /// Looks up where the group stands; where it stands nowhere, it begins where the partition does.
-    pub(super) fn begin(self, came: Came) -> Working {
-        async move { Done::Begun(self.places_of(came).await) }.boxed()
-    }
-
     async fn places_of(&self, came: Came) -> Result<Vec<Begun>, Error> {
         let asked = Some(came.iter().map(|(owned, _)| owned.id).collect());
         let committed = self.broker.committed_offsets(&self.group, asked).await?;
+        let stands: BTreeMap<_, _> =
+            committed.iter().map(|found| (found.position.id(), &found.position)).collect();
         let mut begun = Vec::with_capacity(came.len());
         for (owned, topic) in came {
-            let position = committed.iter().map(|found| &found.position).find(|found| found.id() == owned.id);
-            let offset = match position {
-                Some(position) => position.offset,
+            let position = stands.get(&owned.id).copied();
+            let log_start = match position {
+                Some(_) => 0,
                 None => self.log_start(&topic, owned.id).await,
             };
-            let epoch = position.map(|position| position.leader_epoch);
-            let place = Place { offset, leader_epoch: epoch.filter(|epoch| *epoch != NO_EPOCH) };
-            begun.push(Begun { owned, place, committed: position.map(|position| position.offset) });
+            begun.push(Begun::new(owned, position, log_start));
         }
         Ok(begun)
     }
@@ -109,8 +98,20 @@ impl Worker {
         partition.map_or(0, |partition| partition.offsets().log_start)
     }
 
-    /// Opens partitions at these places.
-    pub(super) fn open(self, places: Vec<(TopicPartition, Arc<str>, Place)>) -> Working {
+    fn leave(self, keep: bool) -> Working {
+        async move { Done::Left(self.broker.leave_group(&self.group, self.member_id, keep).await) }.boxed()
+    }
+
+    fn disconnect(self) -> Working {
+        async move {
+            // A member that is gone, or a log that is offline, needs no word of this.
+            let _ = self.broker.disconnect_member(&self.group, self.member_id).await;
+            Done::Disconnected
+        }
+        .boxed()
+    }
+
+    fn open(self, places: Places) -> Working {
         async move {
             let mut opened = Vec::with_capacity(places.len());
             for (id, topic, place) in places {

@@ -250,6 +250,19 @@ async fn the_late_word_of_a_lost_stream_ends_no_member_that_has_another_one() {
 }
 
 #[tokio::test]
+async fn a_member_that_could_not_leave_is_missed_after_its_session_timeout() {
+    let world = World::start(1 << 30).await;
+    let mut reader = Reader::open(&world).await;
+    reader.assigned().await;
+    let host = world.broker.group_host(&super::group()).await.unwrap();
+    assert_eq!(host.next_timer(), None);
+    world.fail_writes(0);
+    let left = reader.session.leave(false).await;
+    assert_eq!(left.unwrap_err().kind, ErrorKind::DiskFull);
+    assert!(host.next_timer().is_some(), "or it would be a member for ever");
+}
+
+#[tokio::test]
 async fn a_machine_that_is_loaded_anew_misses_no_member_that_is_there() {
     let world = World::start(1 << 30).await;
     let mut reader = Reader::open(&world).await;
