@@ -247,6 +247,49 @@ async fn offsets_end_with_their_topic_and_are_set_only_while_nobody_reads() {
 }
 
 #[tokio::test]
+async fn a_reset_to_a_place_that_is_not_there_names_the_range_and_sets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Whole::start(folder.path()).await;
+    topic(&whole, 3).await;
+    produce(&whole, 3, 0, 5).await;
+    whole.client().await.admin().trim_topic(TOPIC, [(1, 2)]).await.unwrap();
+    let mut groups = GroupServiceClient::connect(whole.url()).await.unwrap();
+    let place = |partition, offset| pb::PartitionOffset {
+        topic: TOPIC.to_owned(),
+        partition,
+        offset,
+        ..Default::default()
+    };
+    let reset = |offsets| pb::ResetOffsetsRequest { group: "g".to_owned(), offsets };
+    let asked = || pb::GetOffsetsRequest { group: "g".to_owned(), ..Default::default() };
+    for (offset, is_there) in [(1, false), (2, true), (5, true), (6, false), (-1, false)] {
+        let offsets = vec![place(0, 3), place(1, offset), place(2, 5)];
+        let answer = groups.reset_offsets(reset(offsets)).await.unwrap().into_inner();
+        let errors: Vec<_> = answer.partitions.into_iter().map(|partition| partition.error).collect();
+        let stands = groups.get_offsets(asked()).await.unwrap().into_inner().offsets;
+        if is_there {
+            assert_eq!((errors, stands.len()), (vec![None, None, None], 3));
+            groups.delete_group(pb::DeleteGroupRequest { group: "g".to_owned() }).await.unwrap();
+            continue;
+        }
+        assert_eq!(stands, [], "nothing is set for {offset}");
+        let [left, wrong, also_left] = errors.try_into().unwrap();
+        let wrong = wrong.unwrap();
+        assert_eq!(wrong.reason(), pb::ErrorReason::OffsetOutOfRange);
+        let facts = ["topic", "partition", "offset", "start", "end"].map(|name| wrong.metadata[name].clone());
+        assert_eq!(facts, [TOPIC, "1", &offset.to_string(), "2", "5"]);
+        for (left, number) in [(left.unwrap(), "0"), (also_left.unwrap(), "2")] {
+            assert_eq!(
+                (left.reason(), &*left.metadata["partition"]),
+                (pb::ErrorReason::InvalidRequest, number)
+            );
+            assert!(left.message.contains(&wrong.message) && left.message.contains("not set"), "{left:?}");
+        }
+    }
+    whole.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_committed_before_a_partition_is_given_up_counts() {
     let folder = tempfile::tempdir().unwrap();
     let whole = Whole::start(folder.path()).await;

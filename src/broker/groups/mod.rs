@@ -2,7 +2,7 @@
 //!
 //! Everything that a group is lies in one partition of [`offsets_topic`]; [`hosts`] runs the machines over these partitions, and does
 //! what they can't do themselves: arm timers, run assignors, look offsets up. Reading order: [`offsets_topic`], [`hosts`],
-//! [`background`], [`membership`], [`offsets`], [`admin`], then [`session`] (one open stream of a member).
+//! [`background`], [`membership`], [`offsets`], [`reset`], [`admin`], then [`session`] (one open stream of a member).
 
 mod admin;
 pub mod background;
@@ -13,6 +13,7 @@ pub mod listeners;
 mod membership;
 mod offsets;
 pub mod offsets_topic;
+mod reset;
 pub mod session;
 #[cfg(test)]
 mod tests;

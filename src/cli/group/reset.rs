@@ -104,7 +104,7 @@ async fn execute(context: &Context, admin: &Admin, args: &ResetArgs, plan: &[Mov
     }
     if context.global.json {
         print_all(args, moves)?;
-    } else {
+    } else if !done.is_empty() {
         let is_table = matches!(form(), Form::Table | Form::Wide);
         let head = if is_table { format!("reset {}:\n", args.group) } else { String::new() };
         print(head + &table(&done).print())?;

@@ -234,9 +234,10 @@ impl Admin {
     }
 
     /// Sets where a group without members goes on: topic, partition, offset. A group that does not exist comes to be. One result for
-    /// each, in their order; durable when the call returns.
+    /// each, in their order; durable when the call returns. Where one place is wrong, none is set, and each has an error.
     ///
-    /// Errors: GROUP_NOT_EMPTY, INVALID_GROUP; of one partition TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, INVALID_REQUEST.
+    /// Errors: GROUP_NOT_EMPTY, INVALID_GROUP; of one partition OFFSET_OUT_OF_RANGE where its log holds no such place,
+    /// TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, and INVALID_REQUEST where only others are wrong.
     pub async fn reset_offsets<T: Into<String>>(
         &self,
         group: &str,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::errors::PositionError;
+use crate::base::limits::OFFSET_METADATA_BYTES_MAX;
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
 /// An offset that is to be committed: the next record to read.
@@ -49,4 +51,14 @@ pub struct Committed {
     pub position: Position,
     /// When it was committed, in ms.
     pub committed: Timestamp,
+}
+
+/// Whether a text may be kept beside an offset.
+///
+/// Errors: it is too long.
+pub fn check_metadata(text: &str) -> Result<(), PositionError> {
+    match text.len() {
+        0..=OFFSET_METADATA_BYTES_MAX => Ok(()),
+        bytes => Err(PositionError::Metadata { bytes }),
+    }
 }

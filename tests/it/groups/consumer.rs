@@ -448,7 +448,9 @@ async fn groups_are_listed_described_reset_and_deleted() {
     soon("it leaves", consumer.close()).await.unwrap();
     let changed = admin.reset_offsets("g", [(TOPIC, 0, 5), (TOPIC, 9, 0)]).await.unwrap();
     let kinds: Vec<_> = changed.iter().map(|one| one.result.as_ref().map_err(|error| error.kind)).collect();
-    assert_eq!(kinds, [Ok(&()), Err(ErrorKind::PartitionNotFound)]);
+    assert_eq!(kinds, [Err(ErrorKind::InvalidRequest), Err(ErrorKind::PartitionNotFound)]);
+    assert_eq!(committed(&client).await, BTreeMap::from([(0, 10), (1, 10)]), "all or nothing");
+    assert!(admin.reset_offsets("g", [(TOPIC, 0, 5)]).await.unwrap()[0].result.is_ok());
     assert_eq!(committed(&client).await, BTreeMap::from([(0, 5), (1, 10)]));
     let deleted = admin.delete_offsets("g", TOPIC, [1]).await.unwrap();
     assert!(deleted.len() == 1 && deleted[0].result.is_ok());

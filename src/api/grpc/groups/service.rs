@@ -11,7 +11,7 @@ use crate::api::door::Door;
 use crate::api::grpc::call::{RequestId, note_items};
 use crate::api::grpc::caller::Caller;
 use crate::api::grpc::convert::check_count;
-use crate::api::grpc::limits::bounded;
+use crate::api::grpc::limits::{bounded, fit_committed};
 use crate::api::grpc::status::{item_error, status};
 use crate::base::{Error, GroupId, MemberEpoch, MemberId, TopicPartition};
 use crate::broker::groups::{
@@ -62,7 +62,10 @@ impl GroupService for Grouping {
             true => None,
             false => Some((parse_member(&request.member_id).map_err(status)?, request.member_epoch)),
         };
-        let partitions = self.commit(&id, &request.group, member, request.offsets).await.map_err(status)?;
+        let (group, offsets) = asked(&request.group, request.offsets).map_err(status)?;
+        let named = names_of(&offsets);
+        let results = self.0.broker.commit_offsets(&group, member, offsets).await.map_err(status)?;
+        let partitions = self.kept(&id, named, results);
         Ok(Response::new(pb::CommitOffsetsResponse { partitions }))
     }
 
@@ -126,7 +129,10 @@ impl GroupService for Grouping {
     ) -> Result<Response<pb::ResetOffsetsResponse>, Status> {
         let id = RequestId::of(request.extensions());
         let request = request.into_inner();
-        let partitions = self.commit(&id, &request.group, None, request.offsets).await.map_err(status)?;
+        let (group, offsets) = asked(&request.group, request.offsets).map_err(status)?;
+        let named = names_of(&offsets);
+        let results = self.0.broker.reset_offsets(&group, offsets).await.map_err(status)?;
+        let partitions = self.kept(&id, named, results);
         Ok(Response::new(pb::ResetOffsetsResponse { partitions }))
     }
 
@@ -148,11 +154,7 @@ impl GroupService for Grouping {
         let group = parse_group(&request.group).map_err(status)?;
         let named = self.named(&group, request.topics).await.map_err(status)?;
         let results = self.0.broker.delete_offsets(&group, named.clone()).await.map_err(status)?;
-        note_items(&self.0.broker, &id, results.iter().filter_map(|result| result.as_ref().err()));
-        let partitions = named.into_iter().zip(results);
-        let partitions =
-            partitions.map(|((topic, number), result)| committed_partition(topic, number, result));
-        Ok(Response::new(pb::DeleteOffsetsResponse { partitions: partitions.collect() }))
+        Ok(Response::new(pb::DeleteOffsetsResponse { partitions: self.kept(&id, named, results) }))
     }
 }
 
@@ -185,22 +187,20 @@ impl Grouping {
         }
     }
 
-    async fn commit(
+    /// What became of offsets.
+    fn kept(
         &self,
         id: &RequestId,
-        group: &str,
-        member: Option<(MemberId, MemberEpoch)>,
-        offsets: Vec<pb::PartitionOffset>,
-    ) -> Result<Vec<pb::CommittedPartition>, Error> {
-        check_count("offsets", offsets.len())?;
-        let group = parse_group(group)?;
-        let offsets: Vec<OffsetCommit> =
-            offsets.into_iter().map(|offset| Ok(offset_commit(offset)?.0)).collect::<Result<_, Error>>()?;
-        let named: Vec<_> = offsets.iter().map(|offset| (offset.topic.clone(), offset.partition)).collect();
-        let results = self.0.broker.commit_offsets(&group, member, offsets).await?;
+        named: Vec<(String, i32)>,
+        results: Vec<Result<(), Error>>,
+    ) -> Vec<pb::CommittedPartition> {
         note_items(&self.0.broker, id, results.iter().filter_map(|result| result.as_ref().err()));
         let partitions = named.into_iter().zip(results);
-        Ok(partitions.map(|((topic, number), result)| committed_partition(topic, number, result)).collect())
+        let partitions =
+            partitions.map(|((topic, number), result)| committed_partition(topic, number, result));
+        let mut partitions: Vec<_> = partitions.collect();
+        fit_committed(&mut partitions);
+        partitions
     }
 
     /// The partitions that are named, one by one; of a topic without numbers, all that have an offset.
@@ -222,6 +222,18 @@ impl Grouping {
         }
         Ok(named)
     }
+}
+
+/// Which group is to stand where.
+fn asked(group: &str, offsets: Vec<pb::PartitionOffset>) -> Result<(GroupId, Vec<OffsetCommit>), Error> {
+    check_count("offsets", offsets.len())?;
+    let group = parse_group(group)?;
+    let offsets = offsets.into_iter().map(|offset| Ok(offset_commit(offset)?.0));
+    Ok((group, offsets.collect::<Result<_, Error>>()?))
+}
+
+fn names_of(offsets: &[OffsetCommit]) -> Vec<(String, i32)> {
+    offsets.iter().map(|offset| (offset.topic.clone(), offset.partition)).collect()
 }
 
 fn state(state: GroupState) -> pb::GroupState {

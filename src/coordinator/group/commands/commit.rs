@@ -2,11 +2,10 @@
 
 use super::super::changes::GroupRef;
 use super::super::errors::{CommitError, MemberError, PositionError};
-use super::super::position::{Committed, Position};
+use super::super::position::{Committed, Position, check_metadata};
 use super::super::records::{Current, GroupRecord};
 use super::super::rules::GroupRule;
 use super::super::shard::GroupShard;
-use crate::base::limits::OFFSET_METADATA_BYTES_MAX;
 use crate::base::{GroupId, MemberEpoch, MemberId};
 use crate::coordinator::{Effects, Now};
 
@@ -105,8 +104,5 @@ fn check(position: &Position) -> Result<(), PositionError> {
     if position.offset < 0 {
         return Err(PositionError::Offset { offset: position.offset });
     }
-    match position.metadata.len() {
-        0..=OFFSET_METADATA_BYTES_MAX => Ok(()),
-        bytes => Err(PositionError::Metadata { bytes }),
-    }
+    check_metadata(&position.metadata)
 }
