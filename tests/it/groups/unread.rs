@@ -101,6 +101,43 @@ async fn who_says_all_before_it_reads_is_heard_to_its_end() {
     whole.stop().await;
 }
 
+/// The most memory that a broker has in use until it takes no more.
+async fn most_bytes(whole: &Whole) -> u64 {
+    let (mut most, mut last, mut same) = (0, 0, 0);
+    while same < 50 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let used = whole.broker().budget().used_bytes();
+        same = if used == last { same + 1 } else { 0 };
+        (most, last) = (most.max(used), used);
+    }
+    most
+}
+
+#[tokio::test]
+async fn who_sends_and_does_not_read_is_left_with_what_it_sends() {
+    const COMMITS: i64 = 12_000;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Whole::start(folder.path()).await;
+    topic(&whole, 1).await;
+    let mut member = Member::join_narrow(&whole.url(), joining_as(|_| ())).await.unwrap();
+    member.until("it owns all", |member| member.owned.len() == 1).await;
+    let before = whole.broker().budget().used_bytes();
+    let metadata = "m".repeat(4_000);
+    for sequence in 0..COMMITS {
+        let (offset, metadata) = (sequence, metadata.clone());
+        let offset = pb::PartitionOffset { topic: TOPIC.to_owned(), offset, metadata, ..Default::default() };
+        member.say(Frame::Commit(pb::ConsumeCommit { sequence, offsets: vec![offset] }));
+    }
+    // 48 MB were sent; of 8 MiB the answers may wait.
+    let taken = most_bytes(&whole).await - before;
+    assert!(taken < 12 << 20, "{taken} bytes of commits wait in the broker");
+    member.say(Frame::Leave(pb::ConsumeLeave {}));
+    member.leave().await;
+    until_members(&whole, 0).await;
+    assert_eq!(committed(&whole.client().await).await[&0], COMMITS - 1, "and all of it counts");
+    whole.stop().await;
+}
+
 #[tokio::test]
 async fn a_commit_of_too_many_offsets_ends_the_stream_with_words() {
     let folder = tempfile::tempdir().unwrap();
