@@ -5,7 +5,7 @@
 //! Everything durable is a record in a partition log. Requests go down, records go to disk, offsets come up.
 //!
 //! ```text
-//!  L7 tools      cli                         L6 doors   api::grpc     client (L0–L1 only)
+//!  L7 tools      cli  bench                  L6 doors   api::grpc     client (L0–L1 only)
 //!  L5 requests   broker        <- the only place where log, replica, cluster and coordinator meet
 //!  L4 machines   coordinator
 //!  L3 copies     replica  cluster
@@ -18,6 +18,7 @@
 
 pub mod api;
 pub mod base;
+pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod client;

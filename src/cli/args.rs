@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::about::{CheatArgs, CompletionsArgs, HelpArgs, ManArgs, VersionArgs};
+use super::bench::BenchArgs;
 use super::cluster::ClusterArgs;
 use super::consume::ConsumeArgs;
 use super::contexts::ContextArgs;
@@ -62,16 +63,20 @@ pub enum Command {
     Cluster(ClusterArgs),
     /// Show topics with their rates, live
     Top(TopArgs),
+    /// Measure what a broker takes and gives, and how fast
+    Bench(BenchArgs),
     /// Give brokers names, and choose one
     Context(ContextArgs),
     /// Print what makes a shell complete commands and topics
     Completions(CompletionsArgs),
     /// Print or write the manual pages
+    // WHY hidden: packages need it, people seldom, and the page is to fit a screen.
+    #[command(hide = true)]
     Man(ManArgs),
     /// Show examples of a subject
     Cheat(CheatArgs),
     /// Show the help of a command, or the whole tree as JSON
-    // WHY hidden: its flag is told, and the page is to fit a screen.
+    // WHY hidden: its flag is told.
     #[command(hide = true)]
     Help(HelpArgs),
     /// Print the version

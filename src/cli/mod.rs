@@ -7,6 +7,7 @@
 
 pub mod about;
 pub mod args;
+pub mod bench;
 pub mod cluster;
 pub mod consume;
 pub mod context;
@@ -17,7 +18,6 @@ pub mod format;
 pub mod global;
 pub mod group;
 pub mod json;
-pub mod latency;
 pub mod log;
 pub mod machine;
 pub mod offset;

@@ -159,7 +159,8 @@ pub fn error_json(error: &Error) -> Value {
     json!({ "reason": error.kind.row().reason, "message": error.message })
 }
 
-fn document(command: &str, fields: Map<String, Value>) -> String {
+/// A JSON document in the form that was set.
+pub fn document(command: &str, fields: Map<String, Value>) -> String {
     let mut whole = Map::new();
     whole.insert("command".to_owned(), json!(command));
     whole.insert("version".to_owned(), json!(DOCUMENT_VERSION));

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::global::{Color, Global};
 use super::output::{Form, form, print, print_error, print_failure};
-use super::{cluster, consume, contexts, demo, group, log, produce, serve, stderr, top, topic};
+use super::{bench, cluster, consume, contexts, demo, group, log, produce, serve, stderr, top, topic};
 
 mod other_tools;
 mod refusal;
@@ -85,6 +85,8 @@ fn run(mut cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Group(args) => runtime.block_on(until_interrupted(group::run(&context, &args))),
         Command::Cluster(args) => runtime.block_on(until_interrupted(cluster::run(&context, &args))),
         Command::Top(args) => runtime.block_on(until_interrupted(top::run(&context, &args))),
+        // Its topic goes whatever ends it.
+        Command::Bench(args) => runtime.block_on(bench::run(&context, &args)),
         Command::Log(args) => runtime.block_on(until_interrupted(log::run_remote(&context, &args))),
         _ => unreachable!("the others were run alone"),
     };

@@ -171,6 +171,14 @@ impl Producer {
         }
     }
 
+    /// How many records were delivered and how many failed so far.
+    pub fn report(&self) -> CloseReport {
+        CloseReport {
+            delivered: self.shared.delivered.load(Ordering::Relaxed),
+            failed: self.shared.failed.load(Ordering::Relaxed),
+        }
+    }
+
     /// Flushes, then ends the connection's stream. Says how many records were delivered and how many failed in the
     /// producer's whole life.
     pub async fn close(mut self) -> CloseReport {
@@ -182,10 +190,7 @@ impl Producer {
         {
             tracing::error!(%error, "the producer's task failed");
         }
-        CloseReport {
-            delivered: self.shared.delivered.load(Ordering::Relaxed),
-            failed: self.shared.failed.load(Ordering::Relaxed),
-        }
+        self.report()
     }
 }
 

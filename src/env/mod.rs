@@ -10,6 +10,7 @@ pub mod disk;
 pub mod files;
 pub mod frame_follower;
 pub mod lossy_lines;
+pub mod other_process;
 pub mod process;
 pub mod real_disk;
 pub mod rng;

@@ -64,11 +64,13 @@ fn is_ignored(status: &str, signal: Signal) -> bool {
 }
 
 fn parse(status: &str) -> Resident {
-    let bytes_of = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
-        line.and_then(|kib| kib.trim().parse::<u64>().ok()).map_or(0, |kib| kib << 10)
-    };
-    Resident { anon_bytes: bytes_of("RssAnon:"), file_bytes: bytes_of("RssFile:") }
+    Resident { anon_bytes: status_bytes(status, "RssAnon:"), file_bytes: status_bytes(status, "RssFile:") }
+}
+
+/// A line of `/proc/PID/status` in bytes; 0 where it is not there.
+pub(super) fn status_bytes(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
+    line.and_then(|kib| kib.trim().parse::<u64>().ok()).map_or(0, |kib| kib << 10)
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("api", &["base", "env", "config", "metrics", "proto", "record", "broker"]),
     ("client", &["base", "env", "proto", "record"]),
-    ("cli", &["base", "config", "client"]),
+    ("bench", &["base", "env", "client"]),
+    ("cli", &["base", "config", "client", "bench"]),
     ("main", &["cli"]),
     // The root re-exports what users of the library need.
     ("lib", &["base", "client", "config"]),
@@ -31,6 +32,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
 pub(crate) const EXTRA: &[(&str, &[&str])] = &[
     // The machines themselves are pure.
     ("src/coordinator/runtime.rs", &["env", "config", "metrics", "proto", "replica"]),
+    ("src/cli/bench.rs", &["env"]),
     ("src/cli/context.rs", &["env"]),
     ("src/cli/serve.rs", &["env", "broker", "api"]),
     ("src/cli/signals.rs", &["env"]),

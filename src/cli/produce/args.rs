@@ -104,3 +104,25 @@ pub enum Codec {
     /// zstd.
     Zstd,
 }
+
+impl From<Acks> for crate::client::Acks {
+    fn from(acks: Acks) -> Self {
+        match acks {
+            Acks::All => Self::All,
+            Acks::Leader => Self::Leader,
+            Acks::None => Self::None,
+        }
+    }
+}
+
+impl From<Codec> for crate::client::Codec {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::None => Self::None,
+            Codec::Gzip => Self::Gzip,
+            Codec::Snappy => Self::Snappy,
+            Codec::Lz4 => Self::Lz4,
+            Codec::Zstd => Self::Zstd,
+        }
+    }
+}

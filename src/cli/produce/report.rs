@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::base::size::print_bytes;
 use crate::base::{Error, ErrorKind};
+use crate::bench::Latencies;
 use crate::cli::exit::{Exit, Failure, reason};
-use crate::cli::latency::Latencies;
 use crate::cli::output::{count, thousands};
 
 /// Different failures that are printed; the rest is counted.

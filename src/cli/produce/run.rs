@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::args::{Acks, Codec, ProduceArgs};
+use super::args::{Acks, ProduceArgs};
 use super::flights::{Echo, Flights};
 use super::input::{Chunk, Line, Unit, lines};
 use super::parse::{Parser, delimiter};
@@ -90,18 +90,8 @@ async fn producer(context: &Context, args: &ProduceArgs, client: &Client) -> Res
     let settings = context.settings()?;
     let mut builder = client
         .producer()
-        .acks(match args.acks {
-            Acks::All => crate::client::Acks::All,
-            Acks::Leader => crate::client::Acks::Leader,
-            Acks::None => crate::client::Acks::None,
-        })
-        .compression(match args.compression {
-            Codec::None => crate::client::Codec::None,
-            Codec::Gzip => crate::client::Codec::Gzip,
-            Codec::Snappy => crate::client::Codec::Snappy,
-            Codec::Lz4 => crate::client::Codec::Lz4,
-            Codec::Zstd => crate::client::Codec::Zstd,
-        })
+        .acks(args.acks.into())
+        .compression(args.compression.into())
         .delivery_timeout(context.global.timeout);
     if let Some(linger) = settings.get("linger.ms") {
         builder = builder.linger(Duration::from_millis(linger));

@@ -54,7 +54,14 @@ fn prepare(served: &Served, page: &[String]) {
 /// The line without the remark behind it, for this broker.
 fn runnable(example: &str, address: &str) -> String {
     let line = example.split("   ").next().unwrap_or_default().trim();
-    line.replace("other:7070", address)
+    // Enough to see that it works; what it measures is for who reads it.
+    let brief = match line.split(' ').nth(2) {
+        Some("consume") if line.starts_with("weir bench") => " --duration 50ms --warmup 50ms --fill 1MiB",
+        _ if line.starts_with("weir bench") => " --duration 50ms --warmup 50ms",
+        _ => "",
+    };
+    format!("{line}{brief}")
+        .replace("other:7070", address)
         .replace("weir1.example.org:7070", address)
         .replace("/var/lib/weir --listen 127.0.0.1:7070", "weir-other --listen 127.0.0.1:0")
 }

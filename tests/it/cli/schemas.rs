@@ -162,6 +162,10 @@ const LINES: &[&str] = &[
     "cluster status -J",
     "cluster health -J",
     "top --once -J",
+    "bench produce --duration 50ms --warmup 50ms -J",
+    "bench consume --duration 50ms --warmup 50ms --fill 1MiB -J",
+    "bench latency --duration 50ms --warmup 50ms --rate lone -J",
+    "bench e2e --duration 50ms --warmup 50ms -J",
 ];
 
 #[test]
@@ -226,6 +230,10 @@ const EACH: &[(&str, &str, &str, i32)] = &[
     ("cluster status", "cluster status", "cluster status -b 127.0.0.1:1 --timeout 1s", 3),
     ("cluster health", "cluster health", "cluster health --nope", 3),
     ("top", "top --once -d 10ms", "top --once -b 127.0.0.1:1 --timeout 1s", 3),
+    ("bench produce", "bench produce --duration 50ms --warmup 50ms", "bench produce -t nowhere", 1),
+    ("bench consume", "bench consume --duration 50ms --warmup 50ms --fill 1MiB", "bench consume --fill 1", 2),
+    ("bench latency", "bench latency --duration 50ms --warmup 50ms", "bench latency --rate max", 2),
+    ("bench e2e", "bench e2e --duration 50ms --warmup 50ms", "bench e2e -b 127.0.0.1:1 --timeout 1s", 3),
     ("context add", "context add one", "context add \x1b[2J", 2),
     ("context use", "context use one", "context use nowhere", 1),
     ("context list", "context list", "context list extra", 2),

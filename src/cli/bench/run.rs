@@ -1,0 +1,177 @@
+//! The order of events: a topic, the run, what came of it, and the topic gone again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{BatchArgs, BenchArgs, BenchCommand, CommonArgs};
+use super::live;
+use super::result::Told;
+use crate::base::{Error, ErrorKind};
+use crate::bench::Rate;
+use crate::bench::driver::{Driver, Flush, WeirDriver};
+use crate::bench::run::{Outcome, Plan, Run};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{document, print, print_document, print_warning};
+use crate::cli::progress::with_progress;
+use crate::cli::signals::Signals;
+use crate::env::RealClock;
+use crate::env::other_process::listener;
+
+/// More than this is not read back after it was written: its number alone is asked for.
+const READ_BACK_BYTES_MAX: u64 = 1 << 30;
+
+/// Runs `weir bench`.
+pub async fn run(context: &Context, args: &BenchArgs) -> Result<Exit, Failure> {
+    let mut signals = Signals::caught();
+    // WHY here: an address that can't be read is a mistake in the command line.
+    drop(context.client().await?);
+    let driver = WeirDriver::new(context.global.bootstrap.as_str());
+    let version = with_progress(context, driver.version()).await?;
+    let (kind, common, mut plan) = planned(&args.command);
+    let topic = Topic::find(context, &driver, common).await?;
+    plan.topic.clone_from(&topic.name);
+    (plan.partitions, plan.flush) = (topic.partitions, topic.flush);
+    let end = tokio::select! {
+        outcome = measure(context, &driver, &plan, &args.command) => outcome.map(Ok),
+        exit = signals.next() => Ok(Err(exit)),
+    };
+    topic.remove(&driver).await?;
+    let outcome = match end? {
+        Ok(outcome) => outcome,
+        Err(exit) => return Ok(exit),
+    };
+    let told = Told { kind, system: (driver.name().to_owned(), version), plan, outcome };
+    tell(context, &told, common.out.as_deref())?;
+    Ok(Exit::Done)
+}
+
+async fn measure<D: Driver>(
+    context: &Context,
+    driver: &D,
+    plan: &Plan,
+    command: &BenchCommand,
+) -> Result<Outcome, Failure> {
+    let run = Run::new(driver, plan.clone(), Arc::new(RealClock::new()), broker_process(context));
+    let tally = run.tally();
+    let work = async {
+        match command {
+            BenchCommand::Produce(_) | BenchCommand::Latency(_) => run.produce(READ_BACK_BYTES_MAX).await,
+            BenchCommand::Consume(args) => run.consume((args.fill / plan.size_bytes as u64).max(1)).await,
+            BenchCommand::EndToEnd(_) => run.end_to_end().await,
+        }
+    };
+    tokio::select! {
+        outcome = work => outcome.map_err(wrong),
+        () = live::draw(context, &tally, plan.length()) => unreachable!("it draws for ever"),
+    }
+}
+
+/// A run that was not right says so in large letters: its figures would be worth nothing.
+fn wrong(error: Error) -> Failure {
+    match error.kind {
+        ErrorKind::DamagedRange => Failure::failed(format!("INVALID RUN: {}", error.message)),
+        _ => Failure::from(error),
+    }
+}
+
+/// The broker's process, where it runs on this machine.
+fn broker_process(context: &Context) -> Option<u32> {
+    let first = context.global.bootstrap.split(',').next()?;
+    let (host, port) = first.rsplit_once(':').unwrap_or((first, "7070"));
+    let host = host.rsplit('/').next()?.trim_matches(['[', ']']);
+    let is_here = matches!(host, "localhost" | "::1") || host.starts_with("127.");
+    if is_here { listener(port.trim_end_matches('/').parse().ok()?) } else { None }
+}
+
+fn planned(command: &BenchCommand) -> (&'static str, &CommonArgs, Plan) {
+    match command {
+        BenchCommand::Produce(args) => {
+            let plan = plan(&args.common, &args.batches, args.rate);
+            ("produce", &args.common, Plan { writers: args.writers, ..plan })
+        }
+        BenchCommand::Consume(args) => {
+            let plan = plan(&args.common, &BatchArgs::FILL, Rate::Max);
+            ("consume", &args.common, plan)
+        }
+        BenchCommand::Latency(args) => {
+            let plan = plan(&args.common, &args.batches, args.rate);
+            ("latency", &args.common, Plan { spins: !args.sleep, ..plan })
+        }
+        BenchCommand::EndToEnd(args) => {
+            let plan = plan(&args.common, &args.batches, args.rate);
+            ("e2e", &args.common, Plan { spins: !args.sleep, ..plan })
+        }
+    }
+}
+
+fn plan(common: &CommonArgs, batches: &BatchArgs, rate: Rate) -> Plan {
+    Plan {
+        topic: String::new(),
+        partitions: common.partitions,
+        flush: common.flush.into(),
+        writers: 1,
+        size_bytes: common.size,
+        rate,
+        warm_up: common.warmup,
+        duration: common.duration,
+        options: batches.options(),
+        seed: common.seed,
+        spins: false,
+    }
+}
+
+/// Where the records of a run go.
+struct Topic {
+    name: String,
+    partitions: i32,
+    flush: Flush,
+    is_new: bool,
+}
+
+impl Topic {
+    /// The one that is named, or a new one.
+    async fn find(context: &Context, driver: &impl Driver, args: &CommonArgs) -> Result<Self, Failure> {
+        if let Some(name) = &args.topic {
+            let found = context.client().await?.admin().describe_topic(name).await?;
+            let flush = found.configs.iter().find(|set| set.key == "flush").map(|set| set.value.as_str());
+            let flush = if flush == Some("ack") { Flush::Ack } else { Flush::Os };
+            let partitions = found.partitions.len() as i32;
+            return Ok(Self { name: name.clone(), partitions, flush, is_new: false });
+        }
+        // Two runs at once, or one after another that was killed, do not meet.
+        let name = format!("bench-{}-{}", context.now_ms(), std::process::id());
+        let (partitions, flush) = (args.partitions, args.flush.into());
+        driver.create(&name, partitions, flush).await?;
+        Ok(Self { name, partitions, flush, is_new: true })
+    }
+
+    /// Removes it, if it was made for the run.
+    async fn remove(self, driver: &impl Driver) -> Result<(), Failure> {
+        if self.is_new {
+            driver.delete(&self.name).await?;
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a folder that the user names, not the broker's disk")]
+fn write_file(folder: &Path, name: &str, text: String) -> Result<(), Failure> {
+    let path = folder.join(name);
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+    written.map_err(|error| Failure::failed(format!("--out: can't write {}: {error}", path.display())))
+}
+
+fn tell(context: &Context, told: &Told, out: Option<&Path>) -> Result<(), Failure> {
+    if let Some(doubt) = told.doubt().filter(|_| !context.global.quiet) {
+        print_warning(&doubt);
+    }
+    let command = format!("bench {}", told.kind);
+    if let Some(folder) = out {
+        write_file(folder, "result.json", document(&command, told.fields()))?;
+    }
+    match context.global.json {
+        true => print_document(&command, told.fields()),
+        false => print(told.text()),
+    }
+}
