@@ -13,7 +13,7 @@ use crate::api::grpc::caller::Caller;
 use crate::api::grpc::convert::check_count;
 use crate::api::grpc::limits::{bounded, fit_committed};
 use crate::api::grpc::status::{item_error, status};
-use crate::base::{Error, GroupId, MemberEpoch, MemberId, TopicPartition};
+use crate::base::{Error, GroupId, MemberEpoch, TopicPartition};
 use crate::broker::groups::{
     GroupState, GroupSummary, HeartbeatRequest, MemberView, OffsetCommit, coordinator_partition, parse_group,
     parse_member, subscription,
