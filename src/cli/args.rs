@@ -13,6 +13,7 @@ use super::demo::DemoArgs;
 use super::global::Global;
 use super::group::GroupArgs;
 use super::log::LogArgs;
+use super::output::columns_of_terminal;
 use super::produce::ProduceArgs;
 use super::serve::ServeArgs;
 use super::top::TopArgs;
@@ -87,9 +88,20 @@ pub enum Command {
 /// Names of values that are numbers or times: a wrong one may begin with a hyphen, and is to be told what is right.
 const NUMBERS: [&str; 6] = ["N", "N,..", "OFFSET", "RATE", "TIME", "X"];
 
+/// Columns below which help of a flag has no room beside it.
+const NARROW: usize = 40;
+
 /// The tree of commands as the process parses it.
 pub fn command() -> clap::Command {
-    with_negative_numbers(Cli::command())
+    for_columns(with_negative_numbers(Cli::command()), columns_of_terminal())
+}
+
+/// WHY: the library puts help beside its flag again where a terminal is narrower than the flags, a word on each line.
+fn for_columns(command: clap::Command, columns: Option<usize>) -> clap::Command {
+    match columns {
+        Some(columns) if columns < NARROW => command.next_line_help(true),
+        _ => command,
+    }
 }
 
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
@@ -173,6 +185,10 @@ mod tests {
             }
         }
         visit(&Cli::command(), "weir");
+        let slim = for_columns(Cli::command().term_width(30), Some(30));
+        let slim = slim.try_get_matches_from(["weir", "topic", "create", "--help"]);
+        let slim = slim.expect_err("help is shown").to_string();
+        assert!(slim.contains("\n          Broker\n          [$WEIR_BOOTSTRAP,\n"), "{slim}");
         let narrow = Cli::command().term_width(80).try_get_matches_from(["weir", "--help"]);
         let narrow = narrow.expect_err("help is shown").to_string();
         assert!(narrow.lines().count() <= 40, "{} lines\n{narrow}", narrow.lines().count());

@@ -1,12 +1,11 @@
 //! `weir help`: a help page, or the tree of commands.
 
-use clap::Parser;
 use serde_json::{Map, json};
 
 use super::args::HelpArgs;
 use super::tree::{Command, tree};
 use crate::base::closest::did_you_mean;
-use crate::cli::args::Cli;
+use crate::cli::args::command;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::Global;
 use crate::cli::output::{print, print_document};
@@ -19,7 +18,7 @@ pub(in crate::cli) fn run(global: &Global, args: &HelpArgs) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let line = ["weir"].into_iter().chain(args.path.iter().map(String::as_str)).chain(["--help"]);
-    match Cli::try_parse_from(line) {
+    match command().try_get_matches_from(line) {
         Err(page) => print(page.to_string())?,
         Ok(_) => unreachable!("--help is never a command"),
     }

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command, CommandFactory, Error};
+use clap::{Arg, ArgMatches, Command, Error};
 
 use super::other_tools::{of_command, of_flag};
 use super::tell;
 use crate::cli::about::version;
-use crate::cli::args::Cli;
+use crate::cli::args::command;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Form, is_shown, set_form, shown};
 use crate::cli::stderr;
@@ -30,7 +30,7 @@ pub(super) fn refuse(error: Error) -> Exit {
     if !error.use_stderr() {
         return show(&error, form_asked(&words)).unwrap_or_else(|failure| tell("", &failure));
     }
-    let mut root = Cli::command();
+    let mut root = command();
     let path = command_of(&mut root, &words).1;
     if let Some(form) = form_asked(&words) {
         set_form(form);
@@ -179,11 +179,11 @@ fn is_hidden(command: &Command, flag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::super::other_tools::{COMMANDS, FLAGS};
     use super::*;
-    use crate::cli::args::command;
+    use crate::cli::args::Cli;
 
     fn refused(line: &str) -> String {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();

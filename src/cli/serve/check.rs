@@ -8,7 +8,9 @@ use crate::broker::data_dir::{DataDirError, Found, inspect, whose};
 use crate::broker::rehearsal::{self, Misfit};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::global::Global;
-use crate::cli::output::{Cell, Column, Table, count, print, print_document, print_error, print_warning};
+use crate::cli::output::{
+    Cell, Column, Table, count, folded, print, print_document, print_error, print_warning,
+};
 use crate::config::BrokerSettings;
 use crate::config::load::Source;
 use crate::env::RealDisk;
@@ -78,10 +80,8 @@ pub(super) fn check(global: &Global, settings: &BrokerSettings) -> Result<Exit, 
         let all = settings.settings();
         let set = all.iter().filter(|setting| setting.source != Source::Default).count();
         let folder = settings.data_dir.display();
-        print(format!(
-            "settings: ok, {set} of {} given\ndata directory {folder}: {words}\n",
-            count(all.len() as i64, "key")
-        ))?;
+        let given = format!("settings: ok, {set} of {} given", count(all.len() as i64, "key"));
+        print(folded(&given, "") + &folded(&format!("data directory {folder}: {words}"), ""))?;
     }
     Ok(Exit::Done)
 }

@@ -148,6 +148,36 @@ async fn check(address: &str, sent: &Mutex<Sent>) {
     }
 }
 
+/// A disk of its own for a broker with the topic.
+struct Home {
+    disk: Ext4,
+    port: u16,
+}
+
+impl Home {
+    /// Makes it and starts the broker. Nothing where no disk can be made: then `what` is told to be skipped.
+    async fn new(what: &str, megabytes: u32) -> Option<(Self, BrokerProcess, Client)> {
+        let disk = Ext4::new(megabytes).map_err(|reason| skip(what, &reason)).ok()?;
+        let home = Self { disk, port: free_port() };
+        let mut broker = home.start();
+        broker.answers(None).await;
+        let client = client_with_topic(&broker.address(), TOPIC, PARTITIONS).await;
+        Some((home, broker, client))
+    }
+
+    fn start(&self) -> BrokerProcess {
+        BrokerProcess::start_on(&self.disk.path().join("data"), self.disk.beside(), self.port)
+    }
+
+    /// Starts the broker again, and holds what is committed against what was sent.
+    async fn restart(&self, sent: &Mutex<Sent>) -> BrokerProcess {
+        let mut broker = self.start();
+        broker.answers(Some(TOPIC)).await;
+        check(&broker.address(), sent).await;
+        broker
+    }
+}
+
 #[tokio::test]
 async fn acknowledged_commits_survive_kills() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,32 +208,24 @@ async fn acknowledged_commits_survive_kills() {
 
 #[tokio::test]
 async fn acknowledged_commits_survive_power_cuts() {
-    let disk = match Ext4::new(DISK_MEGABYTES) {
-        Ok(disk) => disk,
-        Err(reason) => return skip("commits and power cuts", &reason),
+    let Some((home, mut broker, _)) = Home::new("commits and power cuts", DISK_MEGABYTES).await else {
+        return;
     };
-    let port = free_port();
-    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
-    let mut broker = start();
-    broker.answers(None).await;
-    client_with_topic(&broker.address(), TOPIC, PARTITIONS).await;
     let mut rng = fastrand::Rng::with_seed(number("WEIR_SEED", 7) as u64);
     let (cuts, sent) = (number("WEIR_CUTS", CUTS_DEFAULT), Arc::<Mutex<Sent>>::default());
     let (mut idle, mut before) = (0, 0);
     for _ in 0..cuts {
         let committers = Committers::start(&broker.address(), &sent);
         sleep(Duration::from_millis(rng.u64(LIFE_MS))).await;
-        disk.cut_power().unwrap();
+        home.disk.cut_power().unwrap();
         // It goes on for a while on a disk that refuses everything.
         sleep(Duration::from_millis(rng.u64(0..=200))).await;
         broker.kill();
         let acknowledged = committers.end().await;
         idle += usize::from(acknowledged == before);
         before = acknowledged;
-        disk.come_back().unwrap();
-        broker = start();
-        broker.answers(Some(TOPIC)).await;
-        check(&broker.address(), &sent).await;
+        home.disk.come_back().unwrap();
+        broker = home.restart(&sent).await;
     }
     println!(
         "commits: {cuts} power cuts ({idle} lives without an acknowledgement), {before} commits acknowledged, every one is there"
@@ -230,19 +252,15 @@ async fn fill(client: &Client) {
 /// makes the offsets log.
 #[tokio::test]
 async fn commits_succeed_on_a_full_disk() {
-    let disk = match Ext4::new(SMALL_DISK_MEGABYTES) {
-        Ok(disk) => disk,
-        Err(reason) => return skip("commits on a full disk", &reason),
+    let Some((home, mut broker, client)) = Home::new("commits on a full disk", SMALL_DISK_MEGABYTES).await
+    else {
+        return;
     };
-    let port = free_port();
-    let start = || BrokerProcess::start_on(&disk.path().join("data"), disk.beside(), port);
-    let mut broker = start();
-    broker.answers(None).await;
-    let client = client_with_topic(&broker.address(), TOPIC, PARTITIONS).await;
     let sent = Arc::<Mutex<Sent>>::default();
     fill(&client).await;
     for kills in 0..2 {
-        let mut calls = GroupServiceClient::connect(format!("http://{}", broker.address())).await.unwrap();
+        let address = format!("http://{}", broker.address());
+        let mut calls = GroupServiceClient::connect(address).await.unwrap();
         for _ in 0..COMMITS {
             for group in 0..GROUPS {
                 assert!(
@@ -255,9 +273,7 @@ async fn commits_succeed_on_a_full_disk() {
         assert_eq!(sent.lock().acknowledged, expected, "a commit was refused on the full disk");
         fill(&client).await;
         broker.kill();
-        broker = start();
-        broker.answers(Some(TOPIC)).await;
-        check(&broker.address(), &sent).await;
+        broker = home.restart(&sent).await;
     }
     let acknowledged = sent.lock().acknowledged;
     println!("commits: {acknowledged} on a full disk, all acknowledged; there after 2 kills on it");
