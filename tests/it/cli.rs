@@ -11,5 +11,6 @@ mod produce;
 pub(crate) mod schemas;
 mod serve;
 mod spelling;
+mod terminal;
 mod topic;
 mod verify;

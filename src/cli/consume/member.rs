@@ -22,6 +22,9 @@ use crate::client::{
 /// Between two looks whether everybody in the group has what is theirs.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How long nobody wonders that there is nothing to read yet.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Topic and partition.
 type Name = (String, i32);
 
@@ -41,6 +44,7 @@ pub(super) async fn run(context: &Context, args: &ConsumeArgs, group: &str) -> R
         places: BTreeMap::new(),
         unheard: BTreeSet::new(),
         failed: BTreeSet::new(),
+        wait_said_at: Some(context.monotonic() + PATIENCE),
         printing: Printing::new(context, args, form, begun),
     };
     let ended = reading.read_all(&admin, &mut consumer).await;
@@ -146,6 +150,8 @@ struct Membership<'a> {
     unheard: BTreeSet<Name>,
     /// What stands still after an error.
     failed: BTreeSet<Name>,
+    /// When it is to say that it has nothing yet.
+    wait_said_at: Option<Duration>,
     printing: Printing<'a>,
 }
 
@@ -162,6 +168,7 @@ impl Membership<'_> {
             let idle = self.args.idle_timeout;
             let silent = context.monotonic().saturating_sub(self.printing.last_at);
             let idle_left = idle.unwrap_or_default().saturating_sub(silent);
+            let say_in = self.wait_said_at.map(|at| at.saturating_sub(context.monotonic()));
             tokio::select! {
                 biased;
                 exit = signals.next() => return Ok(Ended::Stopped(exit)),
@@ -170,6 +177,7 @@ impl Membership<'_> {
                     None => return Ok(Ended::Fenced),
                 },
                 () = context.reader_gone() => return Ok(Ended::Unread),
+                () = context.sleep(say_in.unwrap_or_default()), if say_in.is_some() => self.say_assignment(),
                 () = context.sleep(idle_left), if idle.is_some() => return Ok(Ended::Idle),
                 () = context.sleep(LOOK_EVERY), if is_at_end => {}
             }
@@ -258,7 +266,13 @@ impl Membership<'_> {
     }
 
     fn say_assignment(&mut self) {
+        self.wait_said_at = None;
         self.printing.progress.clear();
+        if self.places.is_empty() {
+            let group = self.args.group.as_deref().unwrap_or_default();
+            self.context.hint(&format!("waiting for partitions: other members of group '{group}' have them"));
+            return;
+        }
         let partitions = count(self.places.len() as i64, "partition");
         self.context.hint(&format!("reading {partitions}"));
     }

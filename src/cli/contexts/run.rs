@@ -140,6 +140,7 @@ fn tell(
 }
 
 fn remove(global: &Global, path: &Path, contexts: &mut Contexts, args: &RemoveArgs) -> Result<Exit, Failure> {
+    let before = contexts.current.clone();
     let removed: Vec<(&String, Result<(), String>)> =
         args.names.iter().map(|name| (name, contexts.remove(name))).collect();
     store::write(path, contexts).map_err(Failure::failed)?;
@@ -162,6 +163,11 @@ fn remove(global: &Global, path: &Path, contexts: &mut Contexts, args: &RemoveAr
                 end = end.and(Exit::Failed);
             }
         }
+    }
+    if let (Some(name), None, false) = (before, &contexts.current, global.quiet) {
+        stderr::say(&format!(
+            "{name} was in use: from now on commands talk to {DEFAULT_BOOTSTRAP}; `weir context use NAME` chooses another"
+        ));
     }
     Ok(end)
 }

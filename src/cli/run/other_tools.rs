@@ -123,7 +123,11 @@ pub(super) const FLAGS: &[(&str, &[&str], &str)] = &[
         "-g names the group, -o the place; -X KEY=VALUE sets what the client has, such as fetch.max.bytes",
     ),
     ("consume", &["--timeout-ms"], "--idle-timeout 10s ends when nothing came for that long"),
-    ("consume", &["--include", "--whitelist", "--regex"], "name the topics, one after the other"),
+    (
+        "consume",
+        &["--include", "--whitelist", "--regex"],
+        "name the topics, or give a pattern such as 'orders-*'",
+    ),
     (
         "produce",
         &["--property", "--reader-property", "--line-reader"],

@@ -8,7 +8,7 @@ use crate::cli::global::duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  weir top                     redrawn each second on a terminal, until Ctrl-C
+  weir top                     redrawn each second on a terminal, until q or Ctrl-C
   weir top --sort size -d 5s
   weir top --once -J           for scripts: one document, after two samples";
 

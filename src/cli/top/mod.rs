@@ -1,9 +1,10 @@
 //! `weir top`: topics with their rates, and groups with their lag, live.
 //!
-//! Reading order: [`args`], [`rates`] (what two samples tell), [`groups`], [`view`] (how it is shown), [`screen`] (the terminal), [`run`].
+//! Reading order: [`args`], [`rates`] (what two samples tell), [`groups`], [`view`] (how it is shown), [`screen`] (the terminal), [`keys`], [`run`].
 
 mod args;
 mod groups;
+mod keys;
 mod rates;
 mod run;
 mod screen;

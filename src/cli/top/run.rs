@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use super::args::TopArgs;
 use super::groups;
+use super::keys::Keys;
 use super::rates::Frame;
 use super::screen::Screen;
 use super::view;
@@ -17,19 +18,27 @@ use crate::client::Problem;
 /// Runs `weir top`. Whatever ends it gives the terminal back, also a signal.
 pub async fn run(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::caught();
+    let is_drawn = matches!(form(), Form::Table | Form::Wide);
+    let is_live = std::io::stdout().is_terminal() && is_drawn && !args.once;
+    let mut keys = if is_live { Keys::open() } else { None };
+    let quit = async {
+        match &mut keys {
+            Some(keys) => keys.quit().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        end = draw(context, args) => end,
+        end = draw(context, args, is_live) => end,
         exit = signals.next() => Ok(exit),
+        () = quit => Ok(Exit::Done),
     }
 }
 
-async fn draw(context: &Context, args: &TopArgs) -> Result<Exit, Failure> {
+async fn draw(context: &Context, args: &TopArgs, is_live: bool) -> Result<Exit, Failure> {
     let admin = context.client().await?.admin();
     let address = context.global.bootstrap.clone();
     // A broker that is not there from the beginning is a mistake in the address more often than not.
     let mut before = with_progress(context, admin.stats()).await?;
-    let is_drawn = matches!(form(), Form::Table | Form::Wide);
-    let is_live = std::io::stdout().is_terminal() && is_drawn && !args.once;
     let screen = Screen::open(is_live)?;
     loop {
         context.sleep(args.delay).await;

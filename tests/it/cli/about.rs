@@ -38,12 +38,19 @@ fn contexts_name_brokers() {
         prints(&["context", "list", "--output", "plain"]),
         format!("gone\t127.0.0.1:1\t\nlocal\t{}\tyes\n", served.address)
     );
-    assert_eq!(prints(&["context", "rm", "gone"]), "removed gone\n");
+    let removed = run(&["context", "rm", "gone"]);
+    assert_eq!((removed.out.as_str(), removed.err.as_str()), ("removed gone\n", ""));
     let missing = run(&["topic", "list", "-C", "loca"]);
     assert_eq!(missing.code, 2);
     assert!(missing.err.contains("Did you mean 'local'? `weir context list` lists them"), "{}", missing.err);
     assert_eq!(run(&["topic", "list", "-C", "local", "-b", "x:1"]).code, 2);
     assert_eq!(run(&["context", "rm", "gone"]).code, 1);
+    prints(&["context", "add", "other", "-b", "127.0.0.1:2"]);
+    prints(&["context", "use", "other"]);
+    let removed = run(&["context", "rm", "other"]);
+    let told = "other was in use: from now on commands talk to 127.0.0.1:7070; `weir context use NAME` chooses another\n";
+    assert_eq!((removed.code, removed.err.as_str()), (0, told));
+    prints(&["context", "use", "local"]);
     std::fs::write(&file, "{").unwrap();
     let damaged = run(&["topic", "list"]);
     assert_eq!(damaged.code, 2);

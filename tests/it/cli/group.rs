@@ -293,6 +293,19 @@ async fn a_group_that_stands_above_the_end_is_no_group_that_reached_it() {
     said(&none, &["reached end of 3 partitions: 1 record"]);
 }
 
+#[test]
+fn a_member_without_partitions_says_that_it_waits() {
+    let served = Served::start();
+    served.prints(&["topic", "create", "orders"]);
+    let mut first = member(&served);
+    until("the first member has the partition", || is_stable(&served, 1));
+    let ran = served.run(&["consume", "orders", "-g", "g", "--idle-timeout", "3s"]);
+    let told = "waiting for partitions: other members of group 'g' have them\n";
+    assert!(ran.code == 0 && ran.err.starts_with(told), "{ran:?}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
 /// The first byte of the first batch's record in the partition of the offsets topic that holds a group, turned over.
 fn damage(data: &std::path::Path, coordinator: &str) {
     let path = data.join(format!("__consumer_offsets-{coordinator}/00000000000000000000.log"));
