@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use weir::base::{GroupId, TopicPartition};
+use weir::base::{Error, ErrorKind, GroupId, Offset, TopicPartition};
+use weir::broker::groups::session::OutOfRange;
 use weir::coordinator::group::GroupCommand;
 use weir::coordinator::group::assign::{AssignmentInput, assign};
 use weir::coordinator::group::commands::InstallTarget;
@@ -24,18 +25,21 @@ use crate::world::{Stepped, World};
 type Action = fn(&mut World) -> Stepped;
 
 /// What may happen, and how often.
-const ACTIONS: [(usize, Action); 18] = [
+const ACTIONS: [(usize, Action); 21] = [
     (30, World::let_time_pass),
     (30, World::sync),
     (25, World::produce),
     (25, World::work),
-    (15, World::look_for_news),
+    (15, World::serve_some),
+    (10, World::listen),
+    (8, World::steer),
     (12, World::let_go),
     (10, World::commit_some),
     (10, World::assign_some),
     (6, World::join_some),
     (2, World::leave_some),
-    (3, World::commit_as_some_zombie),
+    (6, World::commit_as_some_zombie),
+    (4, World::commit_late),
     (1, World::commit_as_outsider),
     (3, World::housekeep),
     (3, World::compact),
@@ -47,6 +51,9 @@ const ACTIONS: [(usize, Action); 18] = [
 
 /// Most records that a member works on in one step.
 const WORK_MAX: usize = 5;
+
+/// What a record counts of a member's credit.
+const RECORD_BYTES: usize = 40;
 
 impl World {
     /// One step: something happens.
@@ -77,67 +84,131 @@ impl World {
             return Ok(());
         }
         let count = 1 + self.below(WORK_MAX);
-        let held: Vec<TopicPartition> = self.members[index].held.keys().copied().collect();
-        match held.len() {
+        let read = self.read_by(index);
+        match read.len() {
             0 => Ok(()),
             len => {
-                let place = held[self.below(len)];
+                let place = read[self.below(len)];
                 self.work_on(index, place, count)
             }
         }
     }
 
-    /// A member works on the next records of a partition that it owns.
+    /// What the broker reads for a member.
+    pub(super) fn read_by(&self, index: usize) -> Vec<TopicPartition> {
+        let stream = self.members[index].stream.and_then(|key| self.streams.get(&key));
+        stream.map(|stream| stream.tail.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// The next records of a partition go to a member, which works on them.
     pub(super) fn work_on(&mut self, index: usize, id: TopicPartition, count: usize) -> Stepped {
-        let member = &self.members[index];
-        let Some(held) = member.held.get(&id).filter(|_| member.is_connected) else { return Ok(()) };
-        let (Some(at), Some(member_id)) = (held.at, member.id.clone()) else { return Ok(()) };
-        let (place, owner) = ((member.group.clone(), id), (member_id, held.epoch));
+        // What it is told comes before records.
+        self.hear(index)?;
+        let Some(key) = self.members[index].stream else { return Ok(()) };
+        let Some(stream) = self.streams.get(&key).filter(|stream| stream.state.may_read()) else {
+            return Ok(());
+        };
+        let (Some(&at), Some(topic)) = (stream.tail.get(&id), self.topics.name_of(id.topic_id)) else {
+            return Ok(());
+        };
         let Some(partition) = self.broker.as_ref().and_then(|broker| broker.partition(&id)).cloned() else {
             return Ok(());
         };
-        let mut next = at;
         match partition.read(at, 1 << 16, Wait::Allowed) {
             Ok(mut slice) => {
-                let mut left = count;
+                let mut records = Vec::new();
                 while let Ok(Some(batch)) = RecordBatch::take_first(&mut slice.bytes) {
-                    for (offset, _, value) in records_of(&batch) {
-                        if offset < at || left == 0 {
-                            continue;
-                        }
-                        left -= 1;
-                        next = offset + 1;
-                        let (place, owner) = (place.clone(), owner.clone());
-                        let value = value.expect("tombstones are for compacted topics");
-                        self.tell(Event::Processed { place, owner, offset, value })?;
-                    }
+                    records.extend(records_of(&batch).into_iter().filter(|(offset, ..)| *offset >= at));
                 }
+                records.truncate(count);
+                self.give(index, (key, id), &topic, records)
             }
-            Err(ReadError::OutOfRange { start, .. }) if at < start => {
-                next = start;
-                self.tell(Event::Skipped { place, to: start })?;
+            Err(ReadError::OutOfRange { start, end, .. }) if at < start => {
+                let error = Error::new(ErrorKind::OffsetOutOfRange, "it was removed");
+                let goes_on = self.members[index].out_of_range != OutOfRange::Error;
+                self.pass_over(index, (key, id), &error.with("start", start).with("end", end), start)?;
+                if goes_on { Ok(()) } else { self.seek(index, key, id) }
             }
-            Err(error) => self.note(format_args!("{id}: {error}")),
+            Err(ReadError::Damaged { end, .. }) => {
+                let error = Error::new(ErrorKind::DamagedRange, "it is damaged");
+                self.pass_over(index, (key, id), &error, end)?;
+                self.seek(index, key, id)
+            }
+            Err(error) => {
+                self.note(format_args!("{id}: {error}"));
+                Ok(())
+            }
         }
-        if let Some(held) = self.members[index].held.get_mut(&id) {
-            held.at = Some(next);
+    }
+
+    /// A partition gives an error, and its reader goes on behind what is gone.
+    fn pass_over(
+        &mut self,
+        index: usize,
+        (key, id): (u32, TopicPartition),
+        error: &Error,
+        to: Offset,
+    ) -> Stepped {
+        let topic = self.topics.name_of(id.topic_id).unwrap_or_default();
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.tail.remove(&id);
+            stream.state.give((&topic, id.partition), Err(error), 0);
+        }
+        let member = &mut self.members[index];
+        if let Some(held) = member.held.get_mut(&id) {
+            held.at = to;
+        }
+        let place = (member.group.clone(), id);
+        self.tell(Event::Skipped { place, to })
+    }
+
+    /// Records are sent to a member, which works on them unless it has gone elsewhere.
+    fn give(
+        &mut self,
+        index: usize,
+        (key, id): (u32, TopicPartition),
+        topic: &str,
+        records: Vec<(Offset, u32, Option<u64>)>,
+    ) -> Stepped {
+        let Some(stream) = self.streams.get_mut(&key) else { return Ok(()) };
+        let Some((last, ..)) = records.last() else { return Ok(()) };
+        let size_bytes = records.len() * RECORD_BYTES;
+        stream.tail.insert(id, last + 1);
+        let sequence = stream.state.give((topic, id.partition), Ok(id.topic_id), size_bytes);
+        if self.members[index].has_credit {
+            stream.state.add_credit(size_bytes as i64);
+        }
+        let (group, member) = (self.members[index].group.clone(), stream.id.clone());
+        let is_paused = self.members[index].paused.contains(&id);
+        let held = self.members[index].held.get_mut(&id).filter(|_| !is_paused);
+        if held.as_ref().is_some_and(|held| held.seek_sequence != sequence) {
+            return Ok(());
+        }
+        // What it does not hold, as far as it knows, or has paused, nobody may send it.
+        let epoch = held.map_or(-1, |held| {
+            held.at = last + 1;
+            held.epoch
+        });
+        for (offset, _, value) in records {
+            let (place, owner) = ((group.clone(), id), (member.clone(), epoch));
+            let value = value.expect("tombstones are for compacted topics");
+            self.tell(Event::Processed { place, owner, offset, value })?;
         }
         Ok(())
     }
 
-    fn look_for_news(&mut self) -> Stepped {
-        let woken: Vec<usize> =
-            (0..self.members.len()).filter(|index| self.members[*index].is_woken).collect();
-        match woken.len() {
-            0 => {
-                let index = self.some_member();
-                self.heartbeat(index, false)
-            }
-            len => {
-                let index = woken[self.below(len)];
-                self.heartbeat(index, false)
-            }
+    fn serve_some(&mut self) -> Stepped {
+        let keys: Vec<u32> = self.streams.keys().copied().collect();
+        if !keys.is_empty() {
+            let key = keys[self.below(keys.len())];
+            self.serve(key)?;
         }
+        self.settle()
+    }
+
+    fn listen(&mut self) -> Stepped {
+        let index = self.some_member();
+        self.hear(index)
     }
 
     fn let_go(&mut self) -> Stepped {
@@ -145,27 +216,35 @@ impl World {
         if self.now() < self.members[index].mute_until {
             return Ok(());
         }
+        self.hear(index)?;
         self.finish_revoking(index)
     }
 
     /// A member commits what it is to let go of, and once that is answered lets go.
     pub(super) fn finish_revoking(&mut self, index: usize) -> Stepped {
         let member = &self.members[index];
-        if member.revoking.is_empty() || !member.is_connected || member.has_heartbeat {
-            return Ok(());
-        }
-        if member.revoking.values().any(|held| held.at.is_some_and(|at| at > held.committed)) {
+        let Some(key) = member.stream.filter(|_| !member.revoking.is_empty()) else { return Ok(()) };
+        if member.revoking.values().any(|held| held.at > held.committed) {
             return self.commit(index);
         }
         if !member.commits.is_empty() {
             return Ok(());
         }
-        // It may commit too late what it lets go of now.
+        // It may commit too late what it lets go of now, on its stream or as somebody without one.
+        let is_zombie = self.one_in(2);
         let member = &mut self.members[index];
         let held = std::mem::take(&mut member.revoking);
-        let (group, epoch) = (member.group.clone(), member.epoch);
-        self.zombies.extend(member.id.clone().map(|id| Zombie { group, id, epoch, held }));
-        self.heartbeat(index, true)
+        let given: Vec<TopicPartition> = held.keys().copied().collect();
+        if is_zombie {
+            let (group, epoch) = (member.group.clone(), member.epoch);
+            self.zombies.extend(member.id.clone().map(|id| Zombie { group, id, epoch, held }));
+        } else {
+            member.late.extend(held);
+        }
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.state.give_up(&given);
+        }
+        self.settle()
     }
 
     fn commit_some(&mut self) -> Stepped {

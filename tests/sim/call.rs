@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use weir::base::{GroupId, TopicPartition};
 use weir::coordinator::group::assign::AssignmentInput;
+use weir::coordinator::group::commands::Owned;
 use weir::coordinator::group::{GroupError, GroupReply};
 use weir::coordinator::runtime::RunError;
 use weir::log::{AppendError, Appended};
@@ -16,22 +17,24 @@ pub(super) enum Of {
     Nobody,
     /// A producer, for a batch to a place.
     Producer(usize, TopicPartition),
-    /// A member, of which this is the so-manyth connection.
-    Member(usize, u32, Ask),
+    /// A member that joins with its so-manyth connection, and says that it still holds this.
+    Join(usize, u32, Vec<Owned>),
+    /// A member's stream.
+    Stream(u32, Ask),
     /// The broker: a group's input, and its target.
     Target(GroupId),
     /// The broker: topics that changed.
     Topics,
 }
 
-/// What a member asked for.
-#[derive(Clone, Debug)]
+/// What a stream asked for.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Ask {
-    Join,
     Heartbeat,
-    Positions(Vec<TopicPartition>),
-    Commit(u64),
+    Positions,
+    Commit,
     Leave,
+    Disconnect,
 }
 
 /// What came of it.

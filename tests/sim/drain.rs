@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use weir::base::TopicPartition;
+use weir::log::ReadError;
 use weir::record::RecordBatch;
 use weir::replica::Wait;
 
 use crate::actions::records_of;
 use crate::event::Event;
 use crate::member::Member;
+use crate::stream::Stream;
 use crate::topics::COMPACTED;
 use crate::world::{Stepped, World};
 
 /// Rounds in which all must be settled: a member that was killed is missed after its session timeout, a tenth of a second a round.
 const ROUNDS: u32 = 600;
+
+/// How often streams do what they can do next, until they have nothing more to do: a view, what came, and its opening.
+const SERVED: u32 = 4;
 
 impl World {
     /// Lets everything come to rest, then looks.
@@ -46,15 +50,26 @@ impl World {
             if !self.has_rival(index) {
                 self.join(index)?;
             }
-            if self.members[index].is_woken {
-                self.heartbeat(index, false)?;
-            }
-            self.sync()?;
-            let held: Vec<TopicPartition> = self.members[index].held.keys().copied().collect();
-            held.into_iter().try_for_each(|place| self.work_on(index, place, usize::MAX))?;
+            self.resume(index);
+            self.serve_out()?;
+            self.hear(index)?;
+            self.serve_out()?;
+            self.read_by(index).into_iter().try_for_each(|place| self.work_on(index, place, usize::MAX))?;
             self.commit(index)?;
-            self.sync()?;
-            self.finish_revoking(index)?;
+            self.serve_out()?;
+            self.hear(index)?;
+            if self.members[index].mute_until.is_zero() {
+                self.finish_revoking(index)?;
+            }
+            self.serve_out()?;
+        }
+        Ok(())
+    }
+
+    /// Streams do what they have to do, as far as nobody says anything.
+    fn serve_out(&mut self) -> Stepped {
+        for _ in 0..SERVED {
+            self.serve_all()?;
             self.sync()?;
         }
         Ok(())
@@ -65,7 +80,7 @@ impl World {
         let me = &self.members[index];
         let is_rival = |(at, other): (usize, &Member)| {
             let is_other = at != index && me.instance.is_some();
-            is_other && other.instance == me.instance && (other.is_connected || other.is_joining)
+            is_other && other.instance == me.instance && (other.stream.is_some() || other.is_joining)
         };
         self.members.iter().enumerate().any(is_rival)
     }
@@ -79,16 +94,14 @@ impl World {
                 let mut readers = self.members.iter().filter(|member| member.group == *group);
                 self.oracle.owners_of(&(group.clone(), id)) == 1
                     && readers.any(|member| {
-                        member
-                            .held
-                            .get(&id)
-                            .is_some_and(|held| held.at == end && held.committed == held.at.unwrap_or(0))
+                        let held = member.held.get(&id);
+                        held.is_some_and(|held| Some(held.at) == end && held.committed == held.at)
                     })
             })
         };
         self.calls.is_empty()
             && !self.untold_topics
-            && self.unnoticed.is_empty()
+            && self.streams.values().all(Stream::is_at_rest)
             && self.producers.iter().all(crate::producer::Producer::is_settled)
             && [0, 4].into_iter().all(is_read)
     }
@@ -103,8 +116,7 @@ impl World {
                     .and_then(|broker| broker.partition(&id))
                     .map(|partition| partition.offsets().high_watermark);
                 let mut readers = self.members.iter().filter(|member| member.group == group);
-                let at =
-                    readers.find_map(|member| member.held.get(&id)).and_then(|held| held.at).unwrap_or(-1);
+                let at = readers.find_map(|member| member.held.get(&id)).map_or(-1, |held| held.at);
                 let place = (group.clone(), id);
                 let owners = self.oracle.owners_of(&place);
                 self.tell(Event::Drained { place, owners, lag: end.unwrap_or(0) - at })?;
@@ -124,7 +136,15 @@ impl World {
             let mut from = offsets.log_start;
             self.tell(Event::Removed { place, below: from })?;
             while from < offsets.high_watermark {
-                let Ok(mut slice) = partition.read(from, 1 << 20, Wait::Allowed) else { break };
+                let mut slice = match partition.read(from, 1 << 20, Wait::Allowed) {
+                    Ok(slice) => slice,
+                    // A sync that was lost, and the power: readers are told of the range, and go on behind it.
+                    Err(ReadError::Damaged { end, .. }) => {
+                        from = end;
+                        continue;
+                    }
+                    Err(_) => break,
+                };
                 while let Ok(Some(batch)) = RecordBatch::take_first(&mut slice.bytes) {
                     for (offset, key, value) in
                         records_of(&batch).into_iter().filter(|(offset, ..)| *offset >= from)

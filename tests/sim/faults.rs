@@ -151,31 +151,27 @@ impl World {
 
     fn lose_connection(&mut self) -> Stepped {
         let index = self.below(self.members.len());
-        let member = &mut self.members[index];
-        let was_connected = member.is_connected;
-        member.lose_connection();
-        let known = (member.group.clone(), member.id.clone());
-        self.will_notice(was_connected, known)
+        self.lose_stream(index);
+        self.members[index].lose_connection();
+        Ok(())
     }
 
     /// `kill -9` of a member: it forgets everything, and may come back as somebody else, or under its instance id.
     fn kill_member(&mut self) -> Stepped {
         let index = self.below(self.members.len());
-        let was_connected = self.members[index].is_connected;
-        let known = (self.members[index].group.clone(), self.members[index].id.clone());
+        self.lose_stream(index);
         self.members[index].forget();
-        self.will_notice(was_connected, known)
+        Ok(())
     }
 
-    fn will_notice(
-        &mut self,
-        was_connected: bool,
-        (group, id): (weir::base::GroupId, Option<weir::base::MemberId>),
-    ) -> Stepped {
+    /// The broker will notice a while later that a client is gone.
+    fn lose_stream(&mut self, index: usize) {
         let ms = self.below(2_000) as u64;
         let at = self.now() + Duration::from_millis(ms);
-        self.unnoticed.extend(id.filter(|_| was_connected).map(|id| (at, group, id)));
-        Ok(())
+        let stream = self.members[index].stream.and_then(|key| self.streams.get_mut(&key));
+        if let Some(stream) = stream {
+            stream.lost_at = Some(at);
+        }
     }
 
     fn mute_member(&mut self) -> Stepped {
@@ -196,8 +192,12 @@ impl World {
         self.disk.set_capacity(None);
         self.clock.set_jump_ms(0);
         (self.slow_until, self.dies_at) = (Duration::ZERO, None);
+        // WHY one stays mute: nothing but the broker's patience, which ends, takes from it what others are to have.
+        let (now, mut stays) = (self.now(), 1);
         for member in &mut self.members {
-            (member.mute_until, member.slow_until) = Default::default();
+            let is_mute = member.mute_until > now && std::mem::take(&mut stays) > 0;
+            member.mute_until = if is_mute { Duration::MAX } else { Duration::ZERO };
+            member.slow_until = Duration::ZERO;
         }
         // The process may have been about to die.
         self.disk.stop_at(u64::MAX);

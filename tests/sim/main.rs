@@ -23,6 +23,7 @@ mod producer;
 mod rules;
 mod run;
 mod session;
+mod stream;
 mod topics;
 mod trace;
 mod world;

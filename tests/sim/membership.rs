@@ -1,40 +1,35 @@
-//! What members ask of the coordinator, and what its answers do to them.
+//! What members say, and what they make of what they are told.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir::base::{MemberId, Offset, TopicPartition};
-use weir::coordinator::group::commands::{Commit, Disconnect, GetOffsets, Heartbeat, Join, Leave, Owned};
-use weir::coordinator::group::errors::MemberError;
-use weir::coordinator::group::position::{Committed, Position};
-use weir::coordinator::group::views::MemberView;
+use weir::broker::groups::OffsetCommit;
+use weir::broker::groups::session::held::Place;
+use weir::broker::groups::session::state::Close;
+use weir::broker::groups::session::{AssignedPartition, CommitFrame, RevokedPartition, SessionEvent};
+use weir::coordinator::group::commands::{Commit, Join, Owned};
+use weir::coordinator::group::position::Position;
 use weir::coordinator::group::{GroupCommand, GroupError, GroupReply};
 use weir::coordinator::runtime::RunError;
 
-use crate::call::{Ask, Of};
+use crate::call::Of;
 use crate::event::{Event, OUTSIDER};
 use crate::member::{Held, Zombie};
 use crate::rules::SimRule;
 use crate::session::{REBALANCE_TIMEOUT_MS, SESSION_TIMEOUT_MS};
 use crate::world::{Stepped, World};
 
-type Reply = Result<GroupReply, RunError<GroupError>>;
-
 impl World {
-    fn of(&self, index: usize, ask: Ask) -> Of {
-        Of::Member(index, self.members[index].connection, ask)
-    }
-
     /// A member joins, or comes back.
     pub(super) fn join(&mut self, index: usize) -> Stepped {
         let (now, topics) = (self.now(), self.shown_topics());
-        if self.members[index].is_connected || self.members[index].is_joining || self.broker.is_none() {
+        if self.members[index].stream.is_some() || self.members[index].is_joining || self.broker.is_none() {
             return Ok(());
         }
         self.next_member += 1;
         let member = &mut self.members[index];
         member.is_joining = true;
-        let held = member.held.iter().chain(&member.revoking);
+        let claims = member.claims();
         let join = Join {
             group: member.group.clone(),
             member_id: member.id.clone(),
@@ -47,76 +42,270 @@ impl World {
             session_timeout_ms: SESSION_TIMEOUT_MS,
             rebalance_timeout_ms: REBALANCE_TIMEOUT_MS,
             start: member.start,
-            owned: held.map(|(id, held)| Owned { id: *id, epoch: held.epoch }).collect(),
+            owned: claims.clone(),
             connected: true,
             topics,
         };
         let ids: Vec<MemberId> = member.id.iter().chain([&join.fresh_id]).cloned().collect();
         self.sessions.joins(&ids, member.instance.as_ref(), now);
-        let of = self.of(index, Ask::Join);
+        let of = Of::Join(index, self.members[index].connection, claims);
         self.ask(of, GroupCommand::Join(join));
         self.settle()
     }
 
-    /// A member looks for news, and says what it holds when `says_owned`.
-    pub(super) fn heartbeat(&mut self, index: usize, says_owned: bool) -> Stepped {
-        let (now, topics) = (self.now(), self.shown_topics());
-        let connected = !self.is_out(SimRule::SayConnected);
-        let member = &mut self.members[index];
-        let Some(member_id) = member.id.clone().filter(|_| member.is_connected && !member.has_heartbeat)
-        else {
+    /// The coordinator has answered a join. What has happened has happened, whether or not somebody is told.
+    pub(super) fn take_join(
+        &mut self,
+        (index, connection): (usize, u32),
+        claims: &[Owned],
+        reply: Result<GroupReply, RunError<GroupError>>,
+    ) -> Stepped {
+        let is_heard = self.members[index].connection == connection;
+        let Ok(GroupReply::Member(view)) = reply else {
+            self.note(format_args!("member {index}: it can't join"));
+            if is_heard {
+                self.members[index].lose_connection();
+            }
             return Ok(());
         };
-        (member.has_heartbeat, member.is_woken) = (true, false);
-        let owned = || member.held.keys().chain(member.revoking.keys()).copied().collect();
-        let heartbeat = Heartbeat {
-            group: member.group.clone(),
-            member_id: member_id.clone(),
-            epoch: member.epoch,
-            owned: says_owned.then(owned),
-            subscription: None,
-            connected,
-            topics,
-        };
-        self.sessions.speaks(&member_id, now);
-        let of = self.of(index, Ask::Heartbeat);
-        self.ask(of, GroupCommand::Heartbeat(heartbeat));
-        self.settle()
+        let key = self.open_stream(index, claims, &view);
+        self.sessions.stands(&view.member_id);
+        if view.pending_revocation.is_empty() {
+            self.sessions.is_done(&view.member_id);
+        }
+        if !is_heard {
+            self.close_stream(key, Close::Lost);
+            return Ok(());
+        }
+        let member = &mut self.members[index];
+        if member.id.as_ref() != Some(&view.member_id) && member.instance.is_none() {
+            member.held.clear();
+            member.revoking.clear();
+        }
+        (member.is_joining, member.stream, member.epoch) = (false, Some(key), view.member_epoch);
+        member.id = Some(view.member_id);
+        member.claimed = claims.iter().map(|owned| owned.id).collect();
+        Ok(())
+    }
+
+    /// A member hears everything that its stream tells it.
+    pub(super) fn hear(&mut self, index: usize) -> Stepped {
+        while let Some(key) = self.members[index].stream
+            && let Some(stream) = self.streams.get_mut(&key)
+            && let Some(event) = stream.state.next_event()
+        {
+            self.members[index].epoch = stream.state.epoch();
+            match event {
+                SessionEvent::Assigned(came) => {
+                    came.iter().try_for_each(|came| self.take_assigned(index, key, came))?;
+                }
+                SessionEvent::Revoke(revoked, _) => {
+                    revoked.iter().try_for_each(|revoked| self.take_revoked(index, revoked))?;
+                }
+                SessionEvent::Lost(lost) => lost.iter().try_for_each(|lost| self.take_lost(index, lost))?,
+                SessionEvent::Committed(result) => {
+                    let results = result.partitions.into_iter().map(|(.., result)| result.is_ok()).collect();
+                    self.take_committed(index, result.sequence as u64, results)?;
+                }
+                SessionEvent::Records(..) => unreachable!("the world reads them"),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_assigned(&mut self, index: usize, key: u32, came: &AssignedPartition) -> Stepped {
+        let AssignedPartition { id, ownership_epoch, offset, committed, .. } = *came;
+        let member = &mut self.members[index];
+        member.claimed.remove(&id);
+        if member.held.get(&id).is_some_and(|held| held.epoch == ownership_epoch) {
+            // It held it all along, and goes on where it stands.
+            return self.seek(index, key, id);
+        }
+        let Some(owner) = member.id.clone() else { return Ok(()) };
+        member.held.insert(id, Held::new(ownership_epoch, offset));
+        member.late.remove(&id);
+        member.paused.remove(&id);
+        let place = (member.group.clone(), id);
+        // Of a topic that is gone it hears soon.
+        if self.topics.name_of(id.topic_id).is_none() {
+            return Ok(());
+        }
+        if committed.is_none() && offset > 0 {
+            self.tell(Event::Skipped { place: place.clone(), to: offset })?;
+        }
+        self.tell(Event::Begun { place, owner: (owner, ownership_epoch), offset, committed })
+    }
+
+    fn take_revoked(&mut self, index: usize, revoked: &RevokedPartition) -> Stepped {
+        let member = &mut self.members[index];
+        member.claimed.remove(&revoked.id);
+        let Some(held) = member.held.remove(&revoked.id) else { return Ok(()) };
+        member.revoking.insert(revoked.id, held);
+        let Some(id) = member.id.clone() else { return Ok(()) };
+        let place = (member.group.clone(), revoked.id);
+        let is_target = self.oracle.is_target(&place, &id);
+        self.tell(Event::Revoked { place, member: id, is_target })
+    }
+
+    fn take_lost(&mut self, index: usize, lost: &RevokedPartition) -> Stepped {
+        let member = &mut self.members[index];
+        let was_claimed = member.claimed.remove(&lost.id);
+        let had = member.held.remove(&lost.id).or(member.revoking.remove(&lost.id)).is_some();
+        let Some(id) = member.id.clone() else { return Ok(()) };
+        let place = (member.group.clone(), lost.id);
+        // What it came back with may be another's by now.
+        if !had || was_claimed || self.topics.name_of(lost.id.topic_id).is_none() {
+            return Ok(());
+        }
+        self.tell(Event::Lost { place, member: id })
+    }
+
+    fn take_committed(&mut self, index: usize, commit: u64, results: Vec<bool>) -> Stepped {
+        let member = &mut self.members[index];
+        member.commits.remove(&commit);
+        if !results.is_empty() && results.iter().all(|is_ok| *is_ok) {
+            return self.tell(Event::CommitAccepted { commit });
+        }
+        // It is sent again.
+        member.held.values_mut().chain(member.revoking.values_mut()).for_each(|held| held.committed = 0);
+        Ok(())
+    }
+
+    /// A member wants to go on where it stands.
+    pub(super) fn seek(&mut self, index: usize, key: u32, id: TopicPartition) -> Stepped {
+        let Some(stream) = self.streams.get_mut(&key) else { return Ok(()) };
+        let Some(held) = self.members[index].held.get_mut(&id) else { return Ok(()) };
+        held.seek_sequence += 1;
+        let place = Place { offset: held.at, leader_epoch: None };
+        if stream.state.seek(id, place, held.seek_sequence) {
+            stream.tail.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// A member pauses what it reads, goes on with what it paused, or seeks to where it stands: nothing of it makes a difference in
+    /// the end.
+    pub(super) fn steer(&mut self) -> Stepped {
+        let index = self.below(self.members.len());
+        let held: Vec<TopicPartition> = self.members[index].held.keys().copied().collect();
+        let Some(key) = self.members[index].stream.filter(|_| !held.is_empty()) else { return Ok(()) };
+        let id = held[self.below(held.len())];
+        match self.below(3) {
+            0 => self.seek(index, key, id),
+            1 => {
+                self.pause(index, key, id);
+                Ok(())
+            }
+            _ => {
+                self.resume(index);
+                Ok(())
+            }
+        }
+    }
+
+    fn pause(&mut self, index: usize, key: u32, id: TopicPartition) {
+        let Some(stream) = self.streams.get_mut(&key).filter(|stream| stream.state.holds(id)) else { return };
+        let place = stream.tail.remove(&id).map(|offset| Place { offset, leader_epoch: None });
+        stream.state.pause(id, place);
+        self.members[index].paused.insert(id);
+    }
+
+    /// A member goes on with all that it paused.
+    pub(super) fn resume(&mut self, index: usize) {
+        let paused: Vec<_> = std::mem::take(&mut self.members[index].paused).into_iter().collect();
+        let key = self.members[index].stream;
+        if let Some(stream) = key.and_then(|key| self.streams.get_mut(&key)).filter(|_| !paused.is_empty()) {
+            stream.state.resume(&paused);
+        }
     }
 
     /// A member commits what it has worked on.
     pub(super) fn commit(&mut self, index: usize) -> Stepped {
-        let member = &self.members[index];
-        let Some(id) = member.id.clone().filter(|_| member.is_connected) else { return Ok(()) };
         let ahead = if self.is_out(SimRule::CommitAfterWork) { 1 } else { 0 };
-        let worked =
-            |held: &Held| held.at.filter(|at| *at > held.committed).map(|at| (held.epoch, at + ahead));
-        let all = member.held.iter().chain(&member.revoking);
-        let offsets: Vec<_> = all.filter_map(|(place, held)| Some((*place, worked(held)?))).collect();
-        let (group, epoch) = (member.group.clone(), member.epoch);
-        if offsets.is_empty() {
-            return Ok(());
+        let member = &self.members[index];
+        let worked = |held: &Held| (held.at > held.committed).then_some((held.epoch, held.at + ahead));
+        let offsets = member.all_held().filter_map(|(place, held)| Some((*place, worked(held)?)));
+        let offsets: Vec<_> = offsets.map(|(place, (epoch, offset))| (place, epoch, offset)).collect();
+        let Some(commit) = self.say_commit(index, &offsets)? else { return Ok(()) };
+        let member = &mut self.members[index];
+        member.commits.insert(commit);
+        for (id, _, offset) in offsets {
+            if let Some(held) = member.held_mut(&id) {
+                held.committed = offset - ahead;
+            }
         }
-        let commit = self.next_commit;
-        self.members[index].commits.insert(commit);
-        for held in self.members[index].held_mut() {
-            held.committed = held.committed.max(held.at.unwrap_or(0));
-        }
-        let zombie = Zombie { group, id, epoch, held: Default::default() };
-        let of = self.of(index, Ask::Commit(commit));
-        let offsets = offsets.into_iter().map(|(place, (epoch, offset))| (place, epoch, offset)).collect();
-        self.send_commit(of, zombie, offsets)
+        self.settle()
     }
 
-    /// Somebody who is no member any more commits what it still holds.
-    pub(super) fn commit_as_zombie(&mut self, zombie: Zombie) -> Stepped {
-        let worked = |held: &Held| held.at.map(|at| (held.epoch, at));
-        let offsets = zombie.held.iter().filter_map(|(place, held)| {
-            let (epoch, at) = worked(held)?;
-            Some((*place, epoch, at))
+    /// A member commits on its stream what it has given up before.
+    pub(super) fn commit_late(&mut self) -> Stepped {
+        let index = self.below(self.members.len());
+        let late = std::mem::take(&mut self.members[index].late);
+        let offsets: Vec<_> = late.into_iter().map(|(id, held)| (id, held.epoch, held.at)).collect();
+        self.say_commit(index, &offsets)?;
+        self.settle()
+    }
+
+    /// Sends a commit on a member's stream. Gives its number, if it was sent.
+    fn say_commit(
+        &mut self,
+        index: usize,
+        offsets: &[(TopicPartition, i32, Offset)],
+    ) -> Result<Option<u64>, crate::world::Breach> {
+        let (key, id) = (self.members[index].stream, self.members[index].id.clone());
+        let (Some(key), Some(id)) = (key.filter(|_| !offsets.is_empty()), id) else { return Ok(None) };
+        if !self.streams.get(&key).is_some_and(|stream| stream.state.has_room()) {
+            return Ok(None);
+        }
+        let who = (self.members[index].group.clone(), id);
+        let (commit, positions) = self.tell_commit(&who, offsets)?;
+        let frame = positions.into_iter().map(|(position, epoch)| {
+            let offset = OffsetCommit {
+                topic: position.topic.to_string(),
+                topic_id: Some(position.topic_id),
+                partition: position.partition,
+                offset: position.offset,
+                leader_epoch: None,
+                metadata: position.metadata.to_string(),
+            };
+            (offset, Some(epoch))
         });
-        let offsets = offsets.collect();
-        self.send_commit(Of::Nobody, zombie, offsets)
+        let frame = CommitFrame { sequence: commit as i64, offsets: frame.collect() };
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.state.commit(frame);
+        }
+        Ok(Some(commit))
+    }
+
+    /// Tells of a commit. Gives its number, and what is to be kept with the epochs since which it was owned.
+    fn tell_commit(
+        &mut self,
+        (group, id): &(weir::base::GroupId, MemberId),
+        offsets: &[(TopicPartition, i32, Offset)],
+    ) -> Result<(u64, Vec<(Position, i32)>), crate::world::Breach> {
+        let commit = self.next_commit;
+        self.next_commit += 1;
+        let mut positions = Vec::new();
+        for &(partition, epoch, offset) in offsets {
+            let Some(topic) = self.topics.name_of(partition.topic_id) else { continue };
+            let place = (group.clone(), partition);
+            self.tell(Event::Commits { commit, place, owner: (id.clone(), epoch), offset })?;
+            let metadata = commit.to_string().into();
+            let TopicPartition { topic_id, partition } = partition;
+            let position = Position { topic_id, topic, partition, offset, leader_epoch: -1, metadata };
+            positions.push((position, epoch));
+        }
+        Ok((commit, positions))
+    }
+
+    /// Somebody who is no member any more commits what it still holds, without a stream.
+    pub(super) fn commit_as_zombie(&mut self, zombie: Zombie) -> Stepped {
+        let offsets: Vec<_> = zombie.held.iter().map(|(id, held)| (*id, held.epoch, held.at)).collect();
+        let (_, positions) = self.tell_commit(&(zombie.group.clone(), zombie.id.clone()), &offsets)?;
+        let positions = positions.into_iter().map(|(position, _)| position).collect();
+        let member = (zombie.id.as_str() != OUTSIDER).then_some((zombie.id, zombie.epoch));
+        self.ask(Of::Nobody, GroupCommand::Commit(Commit { group: zombie.group, member, positions }));
+        self.settle()
     }
 
     /// Somebody who is no member sets a group back to the beginning: allowed where the group has no members.
@@ -129,45 +318,11 @@ impl World {
         self.commit_as_zombie(Zombie { group, id: MemberId::stored(OUTSIDER), epoch: -1, held })
     }
 
-    fn send_commit(&mut self, of: Of, who: Zombie, offsets: Vec<(TopicPartition, i32, Offset)>) -> Stepped {
-        let commit = self.next_commit;
-        self.next_commit += 1;
-        let mut positions = Vec::new();
-        for (id, epoch, offset) in offsets {
-            let Some(topic) = self.topics.name_of(id.topic_id) else { continue };
-            let place = (who.group.clone(), id);
-            self.tell(Event::Commits { commit, place, owner: (who.id.clone(), epoch), offset })?;
-            let metadata = commit.to_string().into();
-            let (topic_id, partition) = (id.topic_id, id.partition);
-            positions.push(Position { topic_id, topic, partition, offset, leader_epoch: -1, metadata });
-        }
-        let member = (who.id.as_str() != OUTSIDER).then_some((who.id, who.epoch));
-        self.ask(of, GroupCommand::Commit(Commit { group: who.group, member, positions }));
-        self.settle()
-    }
-
     /// A member says goodbye; a static one may keep its place.
     pub(super) fn leave(&mut self, index: usize, keep: bool) -> Stepped {
-        let now = self.now();
-        let member = &self.members[index];
-        let Some(member_id) = member.id.clone().filter(|_| member.is_connected) else { return Ok(()) };
-        // Only a static member can keep its place.
-        match keep && member.instance.is_some() {
-            true => self.sessions.falls_silent(&member_id, now),
-            false => self.sessions.leaves(&member_id),
-        }
-        let leave = Leave { group: member.group.clone(), member_id, keep };
-        let of = self.of(index, Ask::Leave);
-        self.ask(of, GroupCommand::Leave(leave));
-        self.settle()
-    }
-
-    /// The broker learns that a stream is lost.
-    pub(super) fn disconnect(&mut self, group: weir::base::GroupId, member_id: MemberId) -> Stepped {
-        let now = self.now();
-        if self.ask(Of::Nobody, GroupCommand::Disconnect(Disconnect { group, member_id: member_id.clone() }))
-        {
-            self.sessions.falls_silent(&member_id, now);
+        if let Some(key) = self.members[index].stream {
+            self.close_stream(key, Close::Leaves { keep });
+            self.members[index].forget();
         }
         self.settle()
     }
@@ -185,128 +340,15 @@ impl World {
             })?;
         }
         self.sessions.leaves(id);
-        let Some(index) = self.members.iter().position(|member| member.id.as_ref() == Some(id)) else {
+        if self.is_out(SimRule::StopWhenLost) {
             return Ok(());
-        };
-        if self.members[index].is_connected && !self.is_out(SimRule::StopWhenLost) {
-            let zombie = self.members[index].forget();
-            self.zombies.extend(zombie);
         }
-        Ok(())
-    }
-
-    /// A member is answered. What was asked on a stream that is lost is answered to nobody.
-    pub(super) fn take_reply(&mut self, index: usize, connection: u32, ask: Ask, reply: Reply) -> Stepped {
-        let is_heard = self.members[index].connection == connection;
-        match (ask, reply) {
-            // What has happened has happened, whether or not somebody is told.
-            (Ask::Join, Ok(GroupReply::Member(view))) if !is_heard => {
-                self.disconnect(self.members[index].group.clone(), view.member_id)
-            }
-            _ if !is_heard => Ok(()),
-            (Ask::Join, Ok(GroupReply::Member(view))) => {
-                let member = &mut self.members[index];
-                (member.is_joining, member.is_connected) = (false, true);
-                self.sessions.stands(&view.member_id);
-                self.take_view(index, &view)?;
-                // What changed between the join and now was told to nobody: it reads nothing before it has asked again.
-                self.members[index].is_woken = true;
-                if self.is_out(SimRule::AskAfterJoin) {
-                    self.ask_positions(index)?;
-                }
-                Ok(())
-            }
-            (Ask::Heartbeat, Ok(GroupReply::Member(view))) => {
-                self.members[index].has_heartbeat = false;
-                self.take_view(index, &view)?;
-                self.ask_positions(index)
-            }
-            (Ask::Positions(asked), Ok(GroupReply::Offsets(known))) => self.begin(index, asked, &known),
-            (Ask::Commit(commit), Ok(GroupReply::Committed(results))) => {
-                self.members[index].commits.remove(&commit);
-                if !results.is_empty() && results.iter().all(Result::is_ok) {
-                    self.tell(Event::CommitAccepted { commit })?;
-                }
-                Ok(())
-            }
-            (Ask::Leave, Ok(_)) => {
-                self.members[index].forget();
-                Ok(())
-            }
-            (_, Err(RunError::Refused(GroupError::Member(MemberError::Unknown { .. })))) => {
-                let zombie = self.members[index].forget();
+        for key in self.streams_of(id) {
+            self.close_stream(key, Close::Fenced);
+            if let Some(member) = self.members.iter_mut().find(|member| member.stream == Some(key)) {
+                let zombie = member.forget();
                 self.zombies.extend(zombie);
-                Ok(())
             }
-            (ask, other) => {
-                let is_fine = other.is_ok();
-                self.note(format_args!("member {index}: {ask:?} failed {is_fine}"));
-                self.drop_stream(index)
-            }
-        }
-    }
-
-    /// The client's stream ended with an error: the broker knows it, and the client comes back.
-    pub(super) fn drop_stream(&mut self, index: usize) -> Stepped {
-        let member = &mut self.members[index];
-        member.lose_connection();
-        match (member.group.clone(), member.id.clone()) {
-            (group, Some(id)) => self.disconnect(group, id),
-            _ => Ok(()),
-        }
-    }
-
-    fn take_view(&mut self, index: usize, view: &MemberView) -> Stepped {
-        if view.pending_revocation.is_empty() {
-            self.sessions.is_done(&view.member_id);
-        }
-        let (told, lost) = self.members[index].take_view(view);
-        let (group, member) = (self.members[index].group.clone(), view.member_id.clone());
-        for id in told {
-            let place = (group.clone(), id);
-            let is_target = self.oracle.is_target(&place, &member);
-            self.tell(Event::Revoked { place, member: member.clone(), is_target })?;
-        }
-        for id in lost {
-            if self.topics.name_of(id.topic_id).is_some() {
-                let place = (group.clone(), id);
-                self.tell(Event::Lost { place, member: member.clone() })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A member asks where the group stands in what it begins to hold.
-    fn ask_positions(&mut self, index: usize) -> Stepped {
-        let member = &mut self.members[index];
-        let asked: Vec<TopicPartition> =
-            member.held.iter_mut().filter_map(|(id, held)| held.ask(*id)).collect();
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let group = member.group.clone();
-        let partitions: Option<BTreeSet<TopicPartition>> = Some(asked.iter().copied().collect());
-        let of = self.of(index, Ask::Positions(asked));
-        let topics = self.shown_topics();
-        self.ask(of, GroupCommand::GetOffsets(GetOffsets { group, partitions, topics }));
-        Ok(())
-    }
-
-    fn begin(&mut self, index: usize, asked: Vec<TopicPartition>, known: &[Committed]) -> Stepped {
-        for id in asked {
-            let member = &self.members[index];
-            let committed = match self.is_out(SimRule::BeginAtCommitted) {
-                true => None,
-                false => member.committed(&id, known),
-            };
-            let Some(held) = member.held.get(&id).filter(|held| held.at.is_none()) else { continue };
-            let owner = (member.id.clone().expect("it holds something"), held.epoch);
-            let place = (member.group.clone(), id);
-            let offset = committed.unwrap_or(0);
-            if let Some(held) = self.members[index].held.get_mut(&id) {
-                (held.at, held.committed) = (Some(offset), offset);
-            }
-            self.tell(Event::Begun { place, owner, offset, committed })?;
         }
         Ok(())
     }

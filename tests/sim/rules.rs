@@ -1,5 +1,6 @@
 //! What a run may do without, to show that the invariants would notice.
 
+use weir::broker::groups::session::rules::SessionRule;
 use weir::coordinator::group::rules::GroupRule;
 use weir::env::sim_disk::Ignore;
 
@@ -8,14 +9,14 @@ use weir::env::sim_disk::Ignore;
 pub(super) enum SimRule {
     /// One of the group machine.
     Group(GroupRule),
+    /// One of the broker's half of a member's stream.
+    Session(SessionRule),
     /// Syncs do nothing.
     Disk(Ignore),
     /// A member commits what it has worked on, not more.
     CommitAfterWork,
     /// A member begins where the group stands.
     BeginAtCommitted,
-    /// A member that has joined asks again before it reads: it may be a member no more.
-    AskAfterJoin,
     /// A member with a stream says so with every heartbeat: nobody waits for it.
     SayConnected,
     /// Members answer for their own partitions only: who lost its stream does not read on.
@@ -23,17 +24,17 @@ pub(super) enum SimRule {
 }
 
 impl SimRule {
-    /// Those that this build can take out: the group machine's with the feature `fault` only.
+    /// Those that this build can take out: those of the group machine and of streams with the feature `fault` only.
     pub(super) fn all() -> Vec<Self> {
         let groups = GroupRule::ALL.into_iter().filter(|_| cfg!(feature = "fault")).map(Self::Group);
+        let streams = SessionRule::ALL.into_iter().filter(|_| cfg!(feature = "fault")).map(Self::Session);
         let others = [
             Self::Disk(Ignore::SyncData),
             Self::CommitAfterWork,
             Self::BeginAtCommitted,
-            Self::AskAfterJoin,
             Self::SayConnected,
             Self::StopWhenLost,
         ];
-        groups.chain(others).collect()
+        groups.chain(streams).chain(others).collect()
     }
 }

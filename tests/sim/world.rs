@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir::base::{GroupId, MemberId};
+use weir::base::GroupId;
 use weir::coordinator::group::assign::AssignmentInput;
 use weir::coordinator::group::commands::TopicsChanged;
 use weir::coordinator::group::{GroupCommand, GroupSignal, Topics};
@@ -21,6 +21,7 @@ use crate::oracle::Oracle;
 use crate::producer::{Producer, producers};
 use crate::rules::SimRule;
 use crate::session::Sessions;
+use crate::stream::Stream;
 use crate::topics::{COMPACTED, SimTopics};
 use crate::trace::Trace;
 
@@ -52,8 +53,9 @@ pub(super) struct World {
     pub(super) producers: Vec<Producer>,
     /// Those who do not know that they are no members any more.
     pub(super) zombies: Vec<Zombie>,
-    /// Streams that are lost, and when the broker notices.
-    pub(super) unnoticed: Vec<(Duration, GroupId, MemberId)>,
+    /// The broker's half of the members' streams, by number.
+    pub(super) streams: BTreeMap<u32, Stream>,
+    pub(super) next_stream: u32,
     pub(super) sessions: Sessions,
     pub(super) calls: Vec<Call>,
     /// Groups that asked for a target, and inputs that assignors work on.
@@ -97,7 +99,8 @@ impl World {
             members: members(),
             producers: producers(),
             zombies: Vec::new(),
-            unnoticed: Vec::new(),
+            streams: BTreeMap::new(),
+            next_stream: 0,
             sessions: Sessions::default(),
             calls: Vec::new(),
             asked: BTreeSet::new(),
@@ -168,7 +171,7 @@ impl World {
         self.broker = None;
         self.dies_at = None;
         self.calls.clear();
-        self.unnoticed.clear();
+        self.streams.clear();
         for producer in &mut self.producers {
             producer.lose_connection();
         }
@@ -208,8 +211,19 @@ impl World {
         self.untold_topics = !is_told;
     }
 
-    /// Lets everything that is under way go on until nothing does any more without time or syncs.
+    /// Lets everything that is under way go on until nothing does any more without time or syncs; streams have their turn or not.
     pub(super) fn settle(&mut self) -> Stepped {
+        self.settle_calls()?;
+        let keys: Vec<u32> = self.streams.keys().copied().collect();
+        for key in keys {
+            if self.one_in(2) {
+                self.serve(key)?;
+            }
+        }
+        self.settle_calls()
+    }
+
+    fn settle_calls(&mut self) -> Stepped {
         loop {
             let mut has_moved = false;
             let mut index = 0;
@@ -272,12 +286,6 @@ impl World {
         Ok(were_some)
     }
 
-    fn wake(&mut self, id: &MemberId) {
-        if let Some(member) = self.members.iter_mut().find(|member| member.id.as_ref() == Some(id)) {
-            member.is_woken |= member.is_connected;
-        }
-    }
-
     /// Lets time pass, and timers go off that are due.
     pub(super) fn pass(&mut self, time: Duration) -> Stepped {
         self.clock.advance(time);
@@ -298,22 +306,6 @@ impl World {
         self.notice_lost()
     }
 
-    /// The broker notices streams that were lost a while ago, unless the member has another one by now.
-    pub(super) fn notice_lost(&mut self) -> Stepped {
-        let now = self.now();
-        let (due, later) = std::mem::take(&mut self.unnoticed).into_iter().partition(|(at, ..)| *at <= now);
-        self.unnoticed = later;
-        let due: Vec<(Duration, GroupId, MemberId)> = due;
-        for (_, group, id) in due {
-            let is_back =
-                self.members.iter().any(|m| m.id.as_ref() == Some(&id) && (m.is_connected || m.is_joining));
-            if !is_back {
-                self.disconnect(group, id)?;
-            }
-        }
-        Ok(())
-    }
-
     /// One round of syncs, unless the disk is slow.
     pub(super) fn sync(&mut self) -> Stepped {
         if self.now() >= self.slow_until {
@@ -330,9 +322,10 @@ impl World {
             (Of::Producer(index, place), Answer::Appended(outcome)) => {
                 self.take_outcome(index, place, outcome)
             }
-            (Of::Member(index, connection, ask), Answer::Group(reply)) => {
-                self.take_reply(index, connection, ask, reply)
+            (Of::Join(index, connection, claims), Answer::Group(reply)) => {
+                self.take_join((index, connection), &claims, reply)
             }
+            (Of::Stream(key, ask), Answer::Group(reply)) => self.take_reply(key, ask, reply),
             (Of::Target(group), answer) => {
                 self.take_target(group, answer);
                 Ok(())
