@@ -16,7 +16,7 @@ use weir::replica::Wait;
 use crate::broker::Broker;
 use crate::call::{Answer, Of};
 use crate::event::Event;
-use crate::member::Zombie;
+use crate::member::{Member, Zombie};
 use crate::oracle::state_of;
 use crate::topics::COMPACTED;
 use crate::world::{Stepped, World};
@@ -265,14 +265,22 @@ impl World {
     }
 
     fn commit_as_some_zombie(&mut self) -> Stepped {
-        match self.zombies.len() {
-            0 => Ok(()),
-            len => {
-                let index = self.below(len);
-                let zombie = self.zombies.swap_remove(index);
-                self.commit_as_zombie(zombie)
-            }
+        if self.zombies.is_empty() {
+            return Ok(());
         }
+        // WHY first: what a member has let go of comes back to it now and then only.
+        let index = match self.zombies.iter().position(|zombie| self.has_again(zombie)) {
+            Some(index) => index,
+            None => self.below(self.zombies.len()),
+        };
+        let zombie = self.zombies.swap_remove(index);
+        self.commit_as_zombie(zombie)
+    }
+
+    /// Whether a member owns again what it gave up before.
+    fn has_again(&self, zombie: &Zombie) -> bool {
+        let has = |member: &Member| zombie.held.keys().any(|id| member.held.contains_key(id));
+        self.members.iter().any(|member| member.id.as_ref() == Some(&zombie.id) && has(member))
     }
 
     /// An assignor is asked, or one that works is done; some are slow.

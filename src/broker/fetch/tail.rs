@@ -1,6 +1,6 @@
 //! Following partitions: everything from a cursor on, then whatever comes, without ever losing the place.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +107,15 @@ impl Tail {
         self.refused.retain(|(refused, _)| *refused != Some(id));
         let index = self.places.iter().position(|place| place.reader.partition().id() == id)?;
         Some(self.places.remove(index).reader.offset)
+    }
+
+    /// Follows none of these any more, as [`Self::remove`]; gives the places that those had got to that were followed. Cost: one look at
+    /// each place.
+    pub fn remove_all(&mut self, gone: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Offset> {
+        self.refused.retain(|(refused, _)| refused.is_none_or(|id| !gone.contains(&id)));
+        let is_gone = |place: &mut TailPlace| gone.contains(&place.reader.partition().id());
+        let removed = self.places.extract_if(.., is_gone);
+        removed.map(|place| (place.reader.partition().id(), place.reader.offset)).collect()
     }
 
     /// The next answer, waiting for it as long as it takes. `None` when no partition is left. Cancel safe: what was not given is

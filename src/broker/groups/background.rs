@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{Either, join3, select};
+use futures_util::future::{Either, join4, select};
 use futures_util::stream::FuturesUnordered;
 
 use super::errors::{group_error, partition_error};
@@ -30,13 +30,18 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause before topics are told again. WHY longer and longer: a log that is offline stays so until a restart.
 const AGAIN_PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Members that are woken in one go. WHY so few: a target may be news for a thousand, all of whom ask at once, and whatever else the
+/// shard has to do would wait behind all of them.
+pub(super) const WOKEN_AT_ONCE: usize = 16;
+
 /// Looks after groups until it is dropped. For one task of the broker; must run while groups have members.
 pub async fn look_after_groups(broker: Arc<Broker>) {
     load_all(&broker).await;
     let timers = keep_timers(&broker);
     let targets = keep_targets(&broker);
     let topics = follow_topics(&broker);
-    join3(timers, targets, topics).await;
+    let wakes = wake_in_turn(broker.groups());
+    join4(timers, targets, topics, wakes).await;
 }
 
 /// Loads every group at a start, so that members that do not come back are missed.
@@ -81,6 +86,18 @@ async fn let_go_off(groups: &Groups) {
                 host.expire().await;
             }
         }
+    }
+}
+
+/// Tells members that they have news, a few at a time.
+pub(super) async fn wake_in_turn(groups: &Groups) {
+    let mut wakes = groups.wakes.lock().await;
+    let mut some = Vec::with_capacity(WOKEN_AT_ONCE);
+    while wakes.recv_many(&mut some, WOKEN_AT_ONCE).await > 0 {
+        for (group, member) in some.drain(..) {
+            groups.board().listeners.wake(group, member);
+        }
+        tokio::task::yield_now().await;
     }
 }
 

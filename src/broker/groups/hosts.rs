@@ -29,12 +29,15 @@ pub struct Groups {
     board: Arc<Board>,
     /// Groups that wait for a target. Only [`background`](super::background) takes them.
     pub(super) assigns: Mutex<UnboundedReceiver<GroupId>>,
+    /// Members that have news. Only [`background`](super::background) takes them.
+    pub(super) wakes: Mutex<UnboundedReceiver<(GroupId, MemberId)>>,
 }
 
 /// Where the machines put their signals.
 pub(super) struct Board {
-    listeners: Arc<Listeners>,
+    pub(super) listeners: Arc<Listeners>,
     assign: UnboundedSender<GroupId>,
+    wake: UnboundedSender<(GroupId, MemberId)>,
     /// A timer may go off earlier than was thought.
     pub(super) alarm: Notify,
 }
@@ -42,9 +45,9 @@ pub(super) struct Board {
 impl Listener<GroupSignal> for Board {
     fn take(&self, signal: GroupSignal) {
         match signal {
-            // Nobody computes targets any more when the broker is gone.
+            // Nobody computes targets, nor wakes anybody, any more when the broker is gone.
             GroupSignal::Assign { group } => drop(self.assign.send(group)),
-            GroupSignal::Wake { group, member } => self.listeners.wake(group, member),
+            GroupSignal::Wake { group, member } => drop(self.wake.send((group, member))),
             GroupSignal::Fenced { group, member } => self.listeners.fence(group, member),
         }
     }
@@ -58,9 +61,16 @@ impl Groups {
     /// No machine yet; their timers go by `clock`, without the time in which the process stood still.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (assign, assigns) = unbounded_channel();
-        let board = Arc::new(Board { listeners: Arc::default(), assign, alarm: Notify::new() });
+        let (wake, wakes) = unbounded_channel();
+        let board = Arc::new(Board { listeners: Arc::default(), assign, wake, alarm: Notify::new() });
         let hosts = (0..OFFSETS_PARTITIONS).map(|_| OnceCell::new()).collect();
-        Self { hosts, clock: AwakeClock::new(clock), board, assigns: Mutex::new(assigns) }
+        Self {
+            hosts,
+            clock: AwakeClock::new(clock),
+            board,
+            assigns: Mutex::new(assigns),
+            wakes: Mutex::new(wakes),
+        }
     }
 
     /// The machines that are in use.

@@ -16,6 +16,7 @@ pub mod rules;
 pub mod state;
 mod work;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::held::Place;
@@ -117,13 +118,13 @@ impl Session {
 
     /// Sends nothing of these partitions until they are resumed; the member keeps them.
     pub fn pause(&mut self, partitions: &[TopicPartition]) {
-        for id in partitions {
-            if !self.state.holds(*id) {
-                continue;
-            }
+        let held: BTreeSet<TopicPartition> =
+            partitions.iter().filter(|id| self.state.holds(**id)).copied().collect();
+        let places = self.tail.remove_all(&held);
+        for id in held {
             // WHY no epoch: what was read there was checked.
-            let place = self.tail.remove(*id).map(|offset| Place { offset, leader_epoch: None });
-            self.state.pause(*id, place);
+            let place = places.get(&id).map(|offset| Place { offset: *offset, leader_epoch: None });
+            self.state.pause(id, place);
         }
     }
 
@@ -214,9 +215,8 @@ impl Session {
     fn take_view(&mut self, view: &MemberView) {
         let image = self.worker.broker.image();
         let name_of = |id: TopicId| image.topic_by_id(id).map(|topic| topic.name.clone());
-        for gone in self.state.take_view(view, name_of) {
-            self.tail.remove(gone);
-        }
+        let gone = self.state.take_view(view, name_of);
+        self.tail.remove_all(&gone.into_iter().collect());
     }
 
     /// Reads what was opened; not what the member went away from meanwhile.

@@ -16,13 +16,13 @@ use crate::config::{BrokerSettings, Machine};
 use crate::env::sim_disk::{Effect, Fault, OpKind};
 use crate::env::{Env, Rng, SimClock, SimDisk};
 
-const TOPIC: &str = "orders";
+pub(super) const TOPIC: &str = "orders";
 
 /// The session timeout of members here.
 const SESSION_MS: i32 = 5_000;
 
 /// Partitions of the topic.
-const PARTITIONS: i32 = 40;
+pub(super) const PARTITIONS: i32 = 40;
 
 /// What an error is about, and what it says of the outcome.
 type Told = (ErrorKind, Outcome);
@@ -31,14 +31,14 @@ fn told(error: Error) -> Told {
     (error.kind, error.outcome)
 }
 
-struct World {
+pub(super) struct World {
     disk: SimDisk,
     clock: SimClock,
-    broker: Arc<Broker>,
+    pub(super) broker: Arc<Broker>,
 }
 
 impl World {
-    async fn start(memory_bytes: u64) -> Self {
+    pub(super) async fn start(memory_bytes: u64) -> Self {
         let (disk, clock) = (SimDisk::new(Default::default()), SimClock::new(1_000_000));
         let broker = start(&disk, &clock, memory_bytes).await;
         let topic =

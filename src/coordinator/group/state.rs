@@ -77,7 +77,7 @@ impl MemberRef<'_> {
     }
 
     /// Whether it has what it is to have.
-    fn is_at_target(&self) -> bool {
+    pub(super) fn is_at_target(&self) -> bool {
         let owned = self.current.map_or(0, |current| current.assigned.len());
         let settled = self.current.is_none_or(|current| {
             current.revoking.is_empty() && current.assigned.keys().all(|id| has(self.target, id))

@@ -16,6 +16,9 @@ use crate::broker::groups::membership::HeartbeatRequest;
 use crate::broker::request::Cursor;
 use crate::coordinator::group::views::MemberView;
 
+/// Partitions that are looked at in one go. WHY: those that are open are found without ever waiting, and a member may hold thousands.
+const AT_ONCE: usize = 16;
+
 /// What a task came to.
 pub(super) enum Done {
     View(Result<MemberView, Error>),
@@ -88,6 +91,7 @@ impl Worker {
                 None => self.log_start(&topic, owned.id).await,
             };
             begun.push(Begun::new(owned, position, log_start));
+            give_way(begun.len()).await;
         }
         Ok(begun)
     }
@@ -124,9 +128,61 @@ impl Worker {
                     max_bytes: None,
                 };
                 opened.push((id, place, Opened::find(&self.broker, cursor).await));
+                give_way(opened.len()).await;
             }
             Done::Opened(opened)
         }
         .boxed()
+    }
+}
+
+/// Lets others have their turn, now and then.
+async fn give_way(done: usize) {
+    if done.is_multiple_of(AT_ONCE) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::base::Offset;
+    use crate::broker::groups::tests::{PARTITIONS, TOPIC, World};
+    use crate::broker::lookup::find_partition;
+    use crate::coordinator::group::commands::Owned;
+
+    /// How often the task lets others have their turn, once all that it needs is in memory.
+    async fn turns(world: &World, task: impl Fn() -> Task) -> usize {
+        let (group, member_id) = (GroupId::stored("g"), MemberId::stored("m"));
+        let worker = Worker { broker: world.broker.clone(), group, member_id };
+        worker.clone().begin(task()).await;
+        let mut working = worker.begin(task());
+        let mut turns = 0;
+        while (&mut working).now_or_never().is_none() {
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+        turns
+    }
+
+    #[tokio::test]
+    async fn a_task_of_many_partitions_lets_others_have_their_turn() {
+        let world = World::start(1 << 30).await;
+        let image = world.broker.image();
+        let named = |number| find_partition(&image, TOPIC, None, number).unwrap();
+        let ids: Vec<TopicPartition> = (0..PARTITIONS).map(|number| named(number).1).collect();
+        let topic: Arc<str> = TOPIC.into();
+        let begin = || {
+            let came = ids.iter().map(|id| (Owned { id: *id, epoch: 1 }, topic.clone()));
+            Task::Begin(came.collect())
+        };
+        let open = || {
+            let place = Place { offset: 0 as Offset, leader_epoch: None };
+            Task::Open(ids.iter().map(|id| (*id, topic.clone(), place)).collect())
+        };
+        let due = ids.len() / AT_ONCE;
+        assert_eq!((turns(&world, begin).await, turns(&world, open).await), (due, due));
     }
 }

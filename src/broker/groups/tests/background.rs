@@ -7,9 +7,12 @@ use futures_util::FutureExt;
 
 use super::sessions::PATIENCE;
 use super::{PARTITIONS, SESSION_MS, World, group, joining};
+use crate::base::MemberId;
 use crate::broker::groups::JoinRequest;
-use crate::broker::groups::background::{load, tell_topics};
+use crate::broker::groups::background::{WOKEN_AT_ONCE, load, tell_topics, wake_in_turn};
 use crate::broker::topics::CreateTopic;
+use crate::coordinator::group::GroupSignal;
+use crate::coordinator::runtime::Listener;
 use crate::env::sim_disk::{Effect, Fault, OpKind};
 
 /// What looks after the groups of a world, whenever a test lets it.
@@ -109,4 +112,21 @@ async fn groups_that_can_not_be_loaded_are_told_with_their_partition() {
 /// How many partitions the member is to own.
 async fn to_own(world: &World) -> usize {
     world.broker.describe_group(&group()).await.unwrap().members[0].target.len()
+}
+
+#[tokio::test]
+async fn many_members_are_woken_a_few_at_a_time() {
+    let world = World::start(1 << 30).await;
+    let groups = world.broker.groups();
+    let id = |number| MemberId::stored(&format!("m{number:02}"));
+    let listening: Vec<_> = (0..40).map(|number| world.broker.listen(group(), id(number))).collect();
+    for number in 0..40 {
+        groups.board().take(GroupSignal::Wake { group: group(), member: id(number) });
+    }
+    let mut waking = Box::pin(wake_in_turn(groups));
+    let mut woken = || {
+        assert!((&mut waking).now_or_never().is_none(), "it never ends");
+        listening.iter().filter(|listening| listening.changed().now_or_never().is_some()).count()
+    };
+    assert_eq!([woken(), woken(), woken(), woken()], [WOKEN_AT_ONCE, WOKEN_AT_ONCE, 8, 0]);
 }

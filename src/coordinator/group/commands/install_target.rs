@@ -68,7 +68,12 @@ impl InstallTarget {
         let nothing = Default::default();
         for member in at.group.members() {
             let target = self.target.get(member.id).unwrap_or(&nothing);
-            if target != member.target {
+            let is_new = target != member.target;
+            // WHY first: most members keep what they have, and need no closer look.
+            if !is_new && member.is_at_target() && at.holds(GroupRule::KeepAssigned) {
+                continue;
+            }
+            if is_new {
                 let record = GroupRecord::Target(self.group.clone(), member.id.clone(), Some(target.clone()));
                 out.records.push(record.encode());
             }
