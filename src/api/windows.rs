@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::budget::{Budget, Debit};
+use crate::base::limits::{HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_FRAME_BYTES, HTTP2_STREAM_WINDOW_BYTES};
 
 /// Flow-control windows and the largest frame of a connection, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,9 +16,12 @@ pub struct Windows {
     pub frame_bytes: u32,
 }
 
-/// For full speed: a call has the bandwidth-delay product of 10 Gbit/s over 3 ms, a connection two of them. Frames between
-/// 16 KiB and this are the slowest of all sizes (measured).
-pub const WIDE: Windows = Windows { stream_bytes: 4 << 20, connection_bytes: 8 << 20, frame_bytes: 1 << 20 };
+/// For full speed.
+pub const WIDE: Windows = Windows {
+    stream_bytes: HTTP2_STREAM_WINDOW_BYTES,
+    connection_bytes: HTTP2_CONNECTION_WINDOW_BYTES,
+    frame_bytes: HTTP2_FRAME_BYTES,
+};
 
 /// What HTTP/2 begins with: the least that every client can do with.
 pub const NARROW: Windows = Windows { stream_bytes: 65_535, connection_bytes: 65_535, frame_bytes: 16 << 10 };

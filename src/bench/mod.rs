@@ -5,6 +5,7 @@
 //! that stalls is charged for every record that waited (coordinated omission, as wrk2 and HdrHistogram describe it).
 //! Reading order: [`workload`], [`schedule`], [`driver`], [`run`], [`report`].
 
+pub mod bare;
 pub mod driver;
 pub mod latency;
 

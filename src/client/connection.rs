@@ -13,7 +13,9 @@ use tower::service_fn;
 
 use super::dial::{Patience, dial};
 use super::fault::error_with_facts;
-use crate::base::limits::GRPC_MESSAGE_BYTES_MAX;
+use crate::base::limits::{
+    GRPC_MESSAGE_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_FRAME_BYTES, HTTP2_STREAM_WINDOW_BYTES,
+};
 use crate::base::{Error, ErrorKind};
 use crate::env::Clock;
 use crate::proto::grpc::cluster_service_client::ClusterServiceClient;
@@ -26,12 +28,6 @@ use crate::proto::grpc::*;
 
 /// Port of a broker when an address names none.
 const PORT_DEFAULT: u16 = 7070;
-/// HTTP/2 window of one stream in bytes. Measured with frames of 1 MiB: larger windows gain nothing.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-/// HTTP/2 window of the connection in bytes.
-const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
-/// Largest HTTP/2 frame taken, in bytes. Sizes between 16 KiB and this are slower than both.
-const FRAME_BYTES_MAX: u32 = 1 << 20;
 /// A ping is sent after this long without any frame.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// The connection is given up when a ping has no answer for this long.
@@ -84,9 +80,9 @@ impl Connection {
         let endpoint = Endpoint::from_shared(format!("http://{}", brokers[0]))
             .map_err(|error| invalid_address(address).caused_by(error))?
             .connect_timeout(timeouts.connect)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(FRAME_BYTES_MAX)
+            .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+            .max_frame_size(HTTP2_FRAME_BYTES)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
         let address = brokers.join(",").into();

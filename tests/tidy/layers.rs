@@ -43,7 +43,7 @@ pub(crate) const EXTRA: &[(&str, &[&str])] = &[
 
 /// A word of code, alone or before a `_`, and the files or folders that may hold it.
 const FENCED: &[(&str, &[&str])] = &[
-    ("tonic", &["src/proto/grpc.rs", "src/api/", "src/client/connection.rs"]),
+    ("tonic", &["src/proto/grpc.rs", "src/api/", "src/client/connection.rs", "src/bench/bare/"]),
     ("openraft", &[]),
     ("unsafe", &["src/env/mmap.rs", "src/env/socket.rs"]),
 ];

@@ -43,6 +43,28 @@ pub enum BenchCommand {
     /// Time the way from a producer to a consumer
     #[command(name = "e2e")]
     EndToEnd(EndToEndBenchArgs),
+    /// Measure what this machine can do at most: bare transport, disk, threads
+    Ceilings(CeilingsArgs),
+}
+
+const CEILINGS_EXAMPLES: &str = "\
+Examples:
+  weir bench ceilings --duration 1s
+  weir bench ceilings --dir /tmp -J";
+
+/// `weir bench ceilings`.
+#[derive(Args, Debug)]
+#[command(before_help = CEILINGS_EXAMPLES)]
+pub struct CeilingsArgs {
+    /// Folder on the disk that is measured [default: this one]
+    #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    pub dir: PathBuf,
+    /// How long each of them is measured
+    #[arg(short, long, value_name = "TIME", default_value = "2s", overrides_with = "duration", value_parser = duration)]
+    pub duration: Duration,
+    /// Be the other end: take and give bytes, and keep nothing
+    #[arg(long, hide = true)]
+    pub sink: bool,
 }
 
 const PRODUCE_EXAMPLES: &str = "\

@@ -23,10 +23,34 @@ const QUANTILES: [(f64, &str, &str); 6] = [
 /// Busy processors of others above which a figure is doubtful.
 const OTHER_CORES_MAX: f64 = 0.05;
 
+/// What was measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Produce,
+    Consume { fill_bytes: u64 },
+    Latency,
+    EndToEnd,
+}
+
+impl Kind {
+    /// As the command is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Produce => "produce",
+            Self::Consume { .. } => "consume",
+            Self::Latency => "latency",
+            Self::EndToEnd => "e2e",
+        }
+    }
+
+    fn writes(self) -> bool {
+        !matches!(self, Self::Consume { .. })
+    }
+}
+
 /// A run that ended well, with all that is told of it.
 pub(super) struct Told {
-    /// `produce`, `consume`, `latency` or `e2e`.
-    pub(super) kind: &'static str,
+    pub(super) kind: Kind,
     /// Name and version of what was measured.
     pub(super) system: (String, String),
     pub(super) plan: Plan,
@@ -45,7 +69,7 @@ impl Told {
     pub(super) fn text(&self) -> String {
         let mut columns = vec![Column::Left(""), Column::Right("RECORDS/S"), Column::Right("MIB/S")];
         columns.extend(QUANTILES.iter().map(|(_, name, _)| Column::Right(name)));
-        let mut table = Table::new(&columns).after([self.kind]);
+        let mut table = Table::new(&columns).after([self.kind.name()]);
         for row in self.rows() {
             let rate = self.rate(row.records);
             let mut cells =
@@ -61,9 +85,9 @@ impl Told {
         let written = Row { name: "acknowledged", records: tally.acknowledged, latencies: &tally.ack };
         let read = Row { name: "read", records: tally.read, latencies: &tally.end_to_end };
         match self.kind {
-            "consume" => vec![read],
-            "e2e" => vec![written, read],
-            _ => vec![written],
+            Kind::Consume { .. } => vec![read],
+            Kind::EndToEnd => vec![written, read],
+            Kind::Produce | Kind::Latency => vec![written],
         }
     }
 
@@ -79,7 +103,7 @@ impl Told {
         let plan = &self.plan;
         let options = &plan.options;
         let mut words = vec![
-            format!("{}  {} {}", self.kind, self.system.0, self.system.1),
+            format!("{}  {} {}", self.kind.name(), self.system.0, self.system.1),
             format!(
                 "p={} flush={} size={}",
                 plan.partitions,
@@ -87,7 +111,7 @@ impl Told {
                 print_bytes(plan.size_bytes as u64)
             ),
         ];
-        if self.kind != "consume" {
+        if self.kind.writes() {
             let linger = print_ms(as_ms(options.linger));
             let batch = print_bytes(options.batch_bytes as u64);
             words.push(format!("acks={} batch={batch} linger={linger}", acks(options.acks)));
@@ -116,7 +140,7 @@ impl Told {
         };
         let waits = if self.plan.spins { ", by a thread that spins" } else { "" };
         let mut lines = vec![format!("{from}{waits}")];
-        if self.kind == "consume" {
+        if !self.kind.writes() {
             lines.clear();
         }
         let delay = &self.outcome.tally.delay;

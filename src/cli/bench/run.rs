@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::args::{BatchArgs, BenchArgs, BenchCommand, CommonArgs};
 use super::live;
-use super::result::Told;
+use super::result::{Kind, Told};
+use super::{ceilings, sink};
 use crate::base::{Error, ErrorKind};
 use crate::bench::Rate;
 use crate::bench::driver::{Driver, Flush, WeirDriver};
@@ -23,17 +24,44 @@ const READ_BACK_BYTES_MAX: u64 = 1 << 30;
 
 /// Runs `weir bench`.
 pub async fn run(context: &Context, args: &BenchArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        BenchCommand::Ceilings(args) if args.sink => sink::run(context).await,
+        BenchCommand::Ceilings(args) => ceilings::run(context, args).await,
+        BenchCommand::Produce(args) => {
+            let plan = plan(&args.common, &args.batches, args.rate);
+            measure(context, Kind::Produce, &args.common, Plan { writers: args.writers, ..plan }).await
+        }
+        BenchCommand::Consume(args) => {
+            let plan = plan(&args.common, &BatchArgs::FILL, Rate::Max);
+            measure(context, Kind::Consume { fill_bytes: args.fill }, &args.common, plan).await
+        }
+        BenchCommand::Latency(args) => {
+            let plan = plan(&args.common, &args.batches, args.rate);
+            measure(context, Kind::Latency, &args.common, Plan { spins: !args.sleep, ..plan }).await
+        }
+        BenchCommand::EndToEnd(args) => {
+            let plan = plan(&args.common, &args.batches, args.rate);
+            measure(context, Kind::EndToEnd, &args.common, Plan { spins: !args.sleep, ..plan }).await
+        }
+    }
+}
+
+async fn measure(
+    context: &Context,
+    kind: Kind,
+    common: &CommonArgs,
+    mut plan: Plan,
+) -> Result<Exit, Failure> {
     let mut signals = Signals::caught();
     // WHY here: an address that can't be read is a mistake in the command line.
     drop(context.client().await?);
     let driver = WeirDriver::new(context.global.bootstrap.as_str());
     let version = with_progress(context, driver.version()).await?;
-    let (kind, common, mut plan) = planned(&args.command);
     let topic = Topic::find(context, &driver, common).await?;
     plan.topic.clone_from(&topic.name);
     (plan.partitions, plan.flush) = (topic.partitions, topic.flush);
     let end = tokio::select! {
-        outcome = measure(context, &driver, &plan, &args.command) => outcome.map(Ok),
+        outcome = carry_out(context, &driver, &plan, kind) => outcome.map(Ok),
         exit = signals.next() => Ok(Err(exit)),
     };
     topic.remove(&driver).await?;
@@ -46,19 +74,19 @@ pub async fn run(context: &Context, args: &BenchArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn measure<D: Driver>(
+async fn carry_out<D: Driver>(
     context: &Context,
     driver: &D,
     plan: &Plan,
-    command: &BenchCommand,
+    kind: Kind,
 ) -> Result<Outcome, Failure> {
     let run = Run::new(driver, plan.clone(), Arc::new(RealClock::new()), broker_process(context));
     let tally = run.tally();
     let work = async {
-        match command {
-            BenchCommand::Produce(_) | BenchCommand::Latency(_) => run.produce(READ_BACK_BYTES_MAX).await,
-            BenchCommand::Consume(args) => run.consume((args.fill / plan.size_bytes as u64).max(1)).await,
-            BenchCommand::EndToEnd(_) => run.end_to_end().await,
+        match kind {
+            Kind::Produce | Kind::Latency => run.produce(READ_BACK_BYTES_MAX).await,
+            Kind::Consume { fill_bytes } => run.consume((fill_bytes / plan.size_bytes as u64).max(1)).await,
+            Kind::EndToEnd => run.end_to_end().await,
         }
     };
     tokio::select! {
@@ -82,27 +110,6 @@ fn broker_process(context: &Context) -> Option<u32> {
     let host = host.rsplit('/').next()?.trim_matches(['[', ']']);
     let is_here = matches!(host, "localhost" | "::1") || host.starts_with("127.");
     if is_here { listener(port.trim_end_matches('/').parse().ok()?) } else { None }
-}
-
-fn planned(command: &BenchCommand) -> (&'static str, &CommonArgs, Plan) {
-    match command {
-        BenchCommand::Produce(args) => {
-            let plan = plan(&args.common, &args.batches, args.rate);
-            ("produce", &args.common, Plan { writers: args.writers, ..plan })
-        }
-        BenchCommand::Consume(args) => {
-            let plan = plan(&args.common, &BatchArgs::FILL, Rate::Max);
-            ("consume", &args.common, plan)
-        }
-        BenchCommand::Latency(args) => {
-            let plan = plan(&args.common, &args.batches, args.rate);
-            ("latency", &args.common, Plan { spins: !args.sleep, ..plan })
-        }
-        BenchCommand::EndToEnd(args) => {
-            let plan = plan(&args.common, &args.batches, args.rate);
-            ("e2e", &args.common, Plan { spins: !args.sleep, ..plan })
-        }
-    }
 }
 
 fn plan(common: &CommonArgs, batches: &BatchArgs, rate: Rate) -> Plan {
@@ -166,7 +173,7 @@ fn tell(context: &Context, told: &Told, out: Option<&Path>) -> Result<(), Failur
     if let Some(doubt) = told.doubt().filter(|_| !context.global.quiet) {
         print_warning(&doubt);
     }
-    let command = format!("bench {}", told.kind);
+    let command = format!("bench {}", told.kind.name());
     if let Some(folder) = out {
         write_file(folder, "result.json", document(&command, told.fields()))?;
     }

@@ -56,6 +56,7 @@ fn runnable(example: &str, address: &str) -> String {
     let line = example.split("   ").next().unwrap_or_default().trim();
     // Enough to see that it works; what it measures is for who reads it.
     let brief = match line.split(' ').nth(2) {
+        Some("ceilings") => " --duration 20ms",
         Some("consume") if line.starts_with("weir bench") => " --duration 50ms --warmup 50ms --fill 1MiB",
         _ if line.starts_with("weir bench") => " --duration 50ms --warmup 50ms",
         _ => "",
