@@ -71,7 +71,7 @@ fn refused_error(group: &GroupId, error: GroupError) -> Error {
         GroupError::Admin(AdminError::NotFound { .. }) => ErrorKind::GroupNotFound,
     };
     let message = match &error {
-        GroupError::Admin(AdminError::NotFound { .. }) => error.to_string(),
+        GroupError::Admin(AdminError::NotFound { .. }) => format!("{error}; {}", kind.row().advice),
         _ => format!("group '{group}': {error}"),
     };
     Error::new(kind, message).with("group", group)

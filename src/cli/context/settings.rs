@@ -15,6 +15,25 @@ const KEYS: &[ClientKey] = &[
     ClientKey { name: "linger.ms", read: parse_ms },
 ];
 
+/// What clients of Kafka set by a key, and where it is said here.
+const OTHERS: &[(&[&str], &str)] = &[
+    (&["acks", "request.required.acks"], "produce takes -a all|1|0"),
+    (&["auto.offset.reset"], "consume takes -o start or -o end"),
+    (&["bootstrap.servers", "metadata.broker.list"], "-b HOST:PORT names the broker"),
+    (&["client.id"], "the client says it by itself"),
+    (&["compression.codec", "compression.type"], "produce takes -z CODEC"),
+    (&["enable.auto.commit"], "consume takes --commit auto|none"),
+    (&["enable.idempotence"], "produce is idempotent by itself"),
+    (&["group.id"], "consume takes -g GROUP"),
+    (&["isolation.level", "transactional.id"], "this version has no transactions"),
+    (&["delivery.timeout.ms", "message.timeout.ms", "request.timeout.ms"], "--timeout sets it"),
+    (&["batch.size"], "batch.bytes sets it"),
+    (&["buffer.memory"], "buffer.bytes sets it"),
+];
+
+/// How keys of Kafka begin for which nobody is asked here.
+const OF_SECURITY: [&str; 3] = ["sasl.", "security.", "ssl."];
+
 /// A setting: its key, and what reads its value.
 struct ClientKey {
     name: &'static str,
@@ -83,7 +102,15 @@ impl ClientSettings {
 
 fn unknown(name: &str) -> String {
     let names = || KEYS.iter().map(|key| key.name);
-    let (hint, known) = (did_you_mean(name, names()), names().collect::<Vec<_>>().join(", "));
+    let elsewhere = OTHERS.iter().find(|(keys, _)| keys.contains(&name)).map(|(_, said)| *said);
+    let hint = match elsewhere {
+        Some(said) => format!(" Here {said}."),
+        None if OF_SECURITY.iter().any(|begun| name.starts_with(begun)) => {
+            " Nobody is asked who they are in this version.".to_owned()
+        }
+        None => did_you_mean(name, names()),
+    };
+    let known = names().collect::<Vec<_>>().join(", ");
     format!("-X: there is no client setting '{name}'.{hint} Known: {known}")
 }
 
@@ -132,6 +159,19 @@ mod tests {
         for (error, start) in errors.iter().zip(starts) {
             assert!(error.starts_with(start), "{error}");
         }
+    }
+
+    #[test]
+    fn keys_of_other_clients_are_told_where_they_are_said_here() {
+        for (key, words) in [
+            ("auto.offset.reset", "Here consume takes -o start or -o end. Known: batch.bytes"),
+            ("batch.size", "Here batch.bytes sets it."),
+            ("sasl.mechanism", "Nobody is asked who they are"),
+        ] {
+            let errors = read(&[(key, "x")], &[]).expect_err(key);
+            assert!(errors[0].contains(words), "{errors:?}");
+        }
+        assert!(OTHERS.iter().all(|(keys, _)| KEYS.iter().all(|key| !keys.contains(&key.name))));
     }
 
     #[test]

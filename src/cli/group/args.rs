@@ -56,7 +56,7 @@ Columns:
 #[command(before_help = LIST_EXAMPLES, after_help = LIST_COLUMNS)]
 pub struct ListArgs {
     /// Only groups in this state: empty, assigning, reconciling or stable; may be repeated
-    #[arg(long = "state", value_name = "STATE", ignore_case = true, value_parser = ["empty", "assigning", "reconciling", "stable"])]
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', ignore_case = true, value_parser = ["empty", "assigning", "reconciling", "stable"])]
     #[arg(hide_possible_values = true)]
     pub states: Vec<String>,
 }

@@ -44,7 +44,7 @@ pub(super) const COMMANDS: &[(&str, &[&str], &str)] = &[
     ("cluster", &["check", "ping", "watch"], "`weir cluster health` checks, `--watch` goes on with it"),
     (
         "weir",
-        &["queue", "kv", "txn", "user", "token", "acl", "bench"],
+        &["queue", "kv", "txn", "user", "token", "acl"],
         "this version does not have it yet; `weir --help` lists what there is",
     ),
     ("topic", &["produce", "write", "put"], "`weir produce TOPIC` writes records"),
@@ -144,6 +144,8 @@ pub(super) const FLAGS: &[(&str, &[&str], &str)] = &[
         "-X batch.bytes=1MiB sets the size of batches, -X linger.ms=5 how long one waits",
     ),
     ("produce", &["--sync", "--request-required-acks"], "-a all|1|0 says what is waited for"),
+    ("produce", &["-l"], "-F FILE reads a record from each line of a file"),
+    ("", &["-s"], "-f says how keys and values are shown or read (`weir cheat formats`)"),
     ("produce", &["--compression-codec"], "-z CODEC compresses"),
     ("produce", &["-t", "--topic"], "the topic stands alone, as in `weir produce orders 'a value'`"),
     ("topic", &["-t", "--topic"], "the topic stands alone, as in `weir topic describe orders`"),
@@ -214,6 +216,11 @@ pub(super) const FLAGS: &[(&str, &[&str], &str)] = &[
 pub(super) fn of_command(below: &str, word: &str) -> Option<&'static str> {
     let fits = |(parent, words, _): &&(&str, &[&str], &str)| *parent == below && words.contains(&word);
     COMMANDS.iter().find(fits).map(|(_, _, advice)| *advice)
+}
+
+/// What is meant by a flag of other tools that takes no value there: `arg` is what it is called here.
+pub(super) fn of_value_missing(arg: &str) -> Option<&'static str> {
+    arg.starts_with("--context ").then_some("-C names a context here; `weir consume TOPIC` reads records")
 }
 
 /// What stands for the flag `word`, which the command at `path` does not have.

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, Error};
 
-use super::other_tools::{of_command, of_flag};
+use super::other_tools::{of_command, of_flag, of_value_missing};
 use super::tell;
 use crate::cli::about::version;
 use crate::cli::args::command;
@@ -115,6 +115,9 @@ pub(super) fn explain(mut error: Error, words: &[String], mut root: Command) -> 
             word(ContextKind::InvalidSubcommand).and_then(|word| of_command(command.get_name(), word))
         }
         ErrorKind::UnknownArgument => word(ContextKind::InvalidArg).and_then(|flag| of_flag(&path, flag)),
+        ErrorKind::InvalidValue if word(ContextKind::InvalidValue) == Some("") => {
+            word(ContextKind::InvalidArg).and_then(of_value_missing)
+        }
         _ => None,
     };
     let advice = advice.map(str::to_owned).or_else(|| match error.kind() {
@@ -210,6 +213,8 @@ mod tests {
             ("weir consume -t orders", "tip: the topic stands alone"),
             ("weir group reset-offsets g --to start --dry-run", "shows a plan until --execute is given"),
             ("weir group delete g --execute", "this command does at once what it says"),
+            ("weir -C -b h:1 -t orders", "tip: -C names a context here; `weir consume TOPIC` reads"),
+            ("weir produce orders -l x", "tip: -F FILE reads a record from each line"),
             ("weir group lag --group shop", "tip: the group stands alone, as in `weir group lag billing`"),
             ("weir group describe --group x", "tip: the group stands alone"),
             ("weir group describe --all-groups", "tip: name the groups; `weir group list`"),

@@ -99,7 +99,7 @@ pub(super) async fn alter(context: &Context, admin: &Admin, args: &AlterArgs) ->
     } else {
         print(changed(&args.name, &changes, args.dry_run))?;
     }
-    warn_of_moved_keys(context, &updated, args.dry_run);
+    tell_next(context, &updated, args.dry_run && !changes.is_empty());
     Ok(Exit::Done)
 }
 
@@ -130,7 +130,8 @@ fn changed(name: &str, changes: &[(String, String, String)], dry_run: bool) -> S
     format!("{verb} {name}:  {}\n", changes.iter().map(show).collect::<Vec<_>>().join("   "))
 }
 
-fn warn_of_moved_keys(context: &Context, updated: &UpdatedTopic, dry_run: bool) {
+/// Warns of keys that move, and after a trial of something tells how to do it.
+fn tell_next(context: &Context, updated: &UpdatedTopic, dry_run: bool) {
     if updated.topic.partitions.len() > updated.previous.partitions.len() {
         let next = if dry_run { " Run again without --dry-run to apply." } else { "" };
         print_warning(&format!(

@@ -233,7 +233,12 @@ fn a_check_of_the_lag_speaks_as_nagios_does() {
     said(&crossed, &["--warn 5 is above --crit 1"]);
     let missing = served.run(&["group", "lag", "nobody"]);
     assert_eq!(missing.code, 1);
-    said(&missing, &["there is no group 'nobody'   [GROUP_NOT_FOUND]"]);
+    said(
+        &missing,
+        &[
+            "there is no group 'nobody'; correct the name; a group exists once it has a member or an offset   [GROUP_NOT_FOUND]",
+        ],
+    );
 }
 
 #[test]
