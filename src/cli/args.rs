@@ -216,6 +216,7 @@ mod tests {
             "weir demo --once --seed 7 --speed 2.5",
             "weir topic create a b -p 6 -c retention.ms=7d -c flush=os --if-not-exists --dry-run",
             "weir topic list",
+            "weir group list --state Stable,empty",
             "weir topic ls or* --internal -J",
             "weir topic describe orders --section partitions --section config",
             "weir topic alter orders -c retention.ms=1d -d segment.ms -p 12 --dry-run",
