@@ -126,6 +126,10 @@ impl World {
         member.late.remove(&id);
         member.paused.remove(&id);
         let place = (member.group.clone(), id);
+        // Some want nothing of it for now, while it is being opened.
+        if self.one_in(8) {
+            self.pause(index, key, id);
+        }
         // Of a topic that is gone it hears soon.
         if self.topics.name_of(id.topic_id).is_none() {
             return Ok(());

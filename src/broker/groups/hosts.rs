@@ -9,6 +9,7 @@ use super::errors::group_error;
 use super::listeners::{Listeners, Listening};
 use super::offsets_topic::{OFFSETS_TOPIC, configs};
 use super::topics_view::TopicsView;
+use super::turns::Turns;
 use crate::base::limits::OFFSETS_PARTITIONS;
 use crate::base::{Error, GroupId, MemberId};
 use crate::broker::Broker;
@@ -31,6 +32,7 @@ pub struct Groups {
     pub(super) assigns: Mutex<UnboundedReceiver<GroupId>>,
     /// Members that have news. Only [`background`](super::background) takes them.
     pub(super) wakes: Mutex<UnboundedReceiver<(GroupId, MemberId)>>,
+    turns: Turns,
 }
 
 /// Where the machines put their signals.
@@ -70,6 +72,7 @@ impl Groups {
             board,
             assigns: Mutex::new(assigns),
             wakes: Mutex::new(wakes),
+            turns: Turns::default(),
         }
     }
 
@@ -108,7 +111,11 @@ impl Broker {
         command: GroupCommand,
     ) -> Result<GroupReply, Error> {
         let host = self.group_host(group).await?;
-        host.run(command).await.map_err(|error| group_error(group, error))
+        self.groups().turns.take().await;
+        let reply = host.run(command).await.map_err(|error| group_error(group, error));
+        // WHY again: all whose records went into one round of syncs are answered by it.
+        self.groups().turns.take().await;
+        reply
     }
 
     /// The machine that holds a group.

@@ -18,6 +18,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 pub mod topics_view;
+mod turns;
 
 pub use hosts::Groups;
 pub use listeners::Listening;

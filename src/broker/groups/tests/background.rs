@@ -130,3 +130,22 @@ async fn many_members_are_woken_a_few_at_a_time() {
     };
     assert_eq!([woken(), woken(), woken(), woken()], [WOKEN_AT_ONCE, WOKEN_AT_ONCE, 8, 0]);
 }
+
+#[tokio::test]
+async fn a_crowd_that_joins_has_its_turn_a_few_at_a_time() {
+    const RECORDS_OF_A_JOIN: i64 = 3;
+    let world = World::start(1 << 30).await;
+    world.join("first").await.unwrap();
+    let log = world.broker.group_host(&group()).await.unwrap().partition().clone();
+    let end = || log.offsets().log_end;
+    let (first, mut before) = (end(), end());
+    let mut crowd: Vec<_> = (0..40).map(|_| Box::pin(world.join("crowd"))).collect();
+    while !crowd.is_empty() {
+        crowd.retain_mut(|join| join.as_mut().now_or_never().is_none());
+        let joined = (end() - before) / RECORDS_OF_A_JOIN;
+        assert!(joined <= 16, "{joined} joins in one go");
+        before = end();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(before - first, 40 * RECORDS_OF_A_JOIN);
+}
