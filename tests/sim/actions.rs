@@ -231,16 +231,15 @@ impl World {
             return Ok(());
         }
         // It may commit too late what it lets go of now, on its stream or as somebody without one.
-        let is_zombie = self.one_in(2);
+        let is_late = self.one_in(2);
         let member = &mut self.members[index];
         let held = std::mem::take(&mut member.revoking);
         let given: Vec<TopicPartition> = held.keys().copied().collect();
-        if is_zombie {
-            let (group, epoch) = (member.group.clone(), member.epoch);
-            self.zombies.extend(member.id.clone().map(|id| Zombie { group, id, epoch, held }));
-        } else {
-            member.late.extend(held);
+        if is_late {
+            member.late.extend(held.clone());
         }
+        let (group, epoch) = (member.group.clone(), member.epoch);
+        self.zombies.extend(member.id.clone().map(|id| Zombie { group, id, epoch, held }));
         if let Some(stream) = self.streams.get_mut(&key) {
             stream.state.give_up(&given);
         }
@@ -278,7 +277,7 @@ impl World {
     }
 
     /// Whether a member owns again what it gave up before.
-    fn has_again(&self, zombie: &Zombie) -> bool {
+    pub(super) fn has_again(&self, zombie: &Zombie) -> bool {
         let has = |member: &Member| zombie.held.keys().any(|id| member.held.contains_key(id));
         self.members.iter().any(|member| member.id.as_ref() == Some(&zombie.id) && has(member))
     }

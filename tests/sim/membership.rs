@@ -137,7 +137,13 @@ impl World {
         if committed.is_none() && offset > 0 {
             self.tell(Event::Skipped { place: place.clone(), to: offset })?;
         }
-        self.tell(Event::Begun { place, owner: (owner, ownership_epoch), offset, committed })
+        self.tell(Event::Begun { place, owner: (owner, ownership_epoch), offset, committed })?;
+        // WHY now: what a member has let go of comes back to it now and then only.
+        let again = self.zombies.iter().position(|zombie| self.has_again(zombie));
+        match again.map(|again| self.zombies.swap_remove(again)) {
+            Some(zombie) => self.commit_as_zombie(zombie),
+            None => Ok(()),
+        }
     }
 
     fn take_revoked(&mut self, index: usize, revoked: &RevokedPartition) -> Stepped {
