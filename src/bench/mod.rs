@@ -3,7 +3,7 @@
 //! A run writes values that tell their own number and time ([`Values`]), reads them back, and holds what it read against
 //! what it wrote ([`Chain`]). Latency counts from the time at which a record was *due*, not from when it was sent: a broker
 //! that stalls is charged for every record that waited (coordinated omission, as wrk2 and HdrHistogram describe it).
-//! Reading order: [`workload`], [`schedule`], [`driver`], [`run`], [`report`].
+//! Reading order: [`workload`], [`schedule`], [`driver`], [`run`].
 
 pub mod bare;
 pub mod driver;

@@ -116,11 +116,17 @@ impl Place<'_> {
 
     /// A read that failed.
     pub fn read_error(self, error: ReadError) -> Error {
+        self.read_error_for(error, ErrorKind::OffsetOutOfRange.row().advice)
+    }
+
+    /// The same, with what to do about an offset that is out of range.
+    pub fn read_error_for(self, error: ReadError, advice: &str) -> Error {
         match error {
             ReadError::OutOfRange { offset, start, end } => self
-                .error(
+                .error_with(
                     ErrorKind::OffsetOutOfRange,
                     format_args!("offset {offset} was asked for, it holds offsets {start} to {end}"),
+                    advice,
                 )
                 .with("offset", offset)
                 .with("start", start)

@@ -40,6 +40,7 @@ const FACTS: &[&str] = &[
     "topic",
     "topic_id",
     "value",
+    "wrong",
 ];
 
 /// An error of these words; facts with unknown names are left out.

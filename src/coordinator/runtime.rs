@@ -64,6 +64,8 @@ pub enum RunError<E> {
     Parted(AppendError),
     /// One of its records fits no batch; nothing was written.
     TooLarge(BuildError),
+    /// Its records have to go in one batch, and are too many for one; nothing was written.
+    TooMany,
     /// The memory budget has no room for what it adds; nothing was written.
     NoMemory,
     /// The state can't be loaded; nothing was written.
@@ -92,6 +94,15 @@ struct Turn<S: Shard> {
     builder: BatchBuilder,
     /// Timers and loads that failed since the last append that succeeded.
     failures: u32,
+    /// The load that failed last.
+    unusable: Option<Unusable>,
+}
+
+/// Why there is no state, for a while. WHY: each load reads the whole log, and many may ask.
+struct Unusable {
+    error: LoadError,
+    /// Monotonic time at which a load may be tried again.
+    until: Duration,
 }
 
 /// Effects on their way into the log.
@@ -139,8 +150,13 @@ impl<S: Shard> ShardHost<S> {
         budget: Arc<Budget>,
         empty: impl Fn() -> S + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let turn =
-            Mutex::new(Turn { state: None, under_way: None, builder: BatchBuilder::new(), failures: 0 });
+        let turn = Mutex::new(Turn {
+            state: None,
+            under_way: None,
+            builder: BatchBuilder::new(),
+            failures: 0,
+            unusable: None,
+        });
         let (empty, next_timer_ms) = (Box::new(empty), AtomicU64::new(NEVER_MS));
         Arc::new(Self { partition, clock, listener, budget, empty, turn, next_timer_ms })
     }
@@ -193,7 +209,7 @@ impl<S: Shard> ShardHost<S> {
         let mut turn = self.turn.lock().await;
         self.settle(&mut turn).await.ok();
         if self.load_if_needed(&mut turn).await.is_err() {
-            self.load_later(&mut turn);
+            self.load_at(turn.unusable.as_ref().expect("that load failed").until);
             return false;
         }
         let now = self.now();
@@ -244,6 +260,9 @@ impl<S: Shard> ShardHost<S> {
                 return Err(RunError::TooLarge(error));
             }
         };
+        if effects.in_one_batch && rest.len() > 1 {
+            return Err(RunError::TooMany);
+        }
         let Part { batch, record_count: count } = rest.pop_front().expect("there is a record");
         let ticket = self.partition.append(batch, None);
         turn.under_way = Some(UnderWay { effects, timer, ticket, count, rest, done: 0 });
@@ -305,7 +324,10 @@ impl<S: Shard> ShardHost<S> {
     /// Drops the state. It is loaded by the next command, or when the next timer would be: those of the shard are armed by a load.
     fn load_later(&self, turn: &mut Turn<S>) {
         turn.state = None;
-        let again = self.clock.monotonic() + pause_after(&mut turn.failures);
+        self.load_at(self.clock.monotonic() + pause_after(&mut turn.failures));
+    }
+
+    fn load_at(&self, again: Duration) {
         self.next_timer_ms.store(again.as_millis() as u64 + 1, Ordering::Release);
         self.listener.timers_changed();
     }
@@ -331,10 +353,25 @@ impl<S: Shard> ShardHost<S> {
         }
     }
 
+    /// Loads the state where there is none. Errors: of a load that failed, also for a while after it.
     async fn load_if_needed(&self, turn: &mut Turn<S>) -> Result<(), LoadError> {
         if turn.state.is_some() {
             return Ok(());
         }
+        if let Some(Unusable { error, until }) = &turn.unusable
+            && self.clock.monotonic() < *until
+        {
+            return Err(error.clone());
+        }
+        let loaded = self.load_anew(turn).await;
+        turn.unusable = loaded.as_ref().err().map(|error| Unusable {
+            error: error.clone(),
+            until: self.clock.monotonic() + pause_after(&mut turn.failures),
+        });
+        loaded
+    }
+
+    async fn load_anew(&self, turn: &mut Turn<S>) -> Result<(), LoadError> {
         // What the log holds may not be committed yet, and then might be lost once more.
         self.committed(self.partition.offsets().log_end).await.map_err(LoadError::Offline)?;
         let partition = self.partition.clone();

@@ -34,6 +34,8 @@ pub struct Effects<S: Shard + ?Sized> {
     /// Appended in this order, then replayed. One batch, or several where one would be too large: each machine says
     /// where its records may be parted.
     pub records: Vec<StoredRecord>,
+    /// Whether they go in one batch only: where they are too many for it, nothing happens and the command fails.
+    pub in_one_batch: bool,
     /// Armed to go off after so long, or cancelled; applied after the replay, in this order.
     pub timers: Vec<(S::Timer, Option<Duration>)>,
     /// Told to whoever listens, after the replay.
@@ -43,7 +45,7 @@ pub struct Effects<S: Shard + ?Sized> {
 impl<S: Shard + ?Sized> Effects<S> {
     /// Nothing is wanted.
     pub fn new() -> Self {
-        Self { records: Vec::new(), timers: Vec::new(), signals: Vec::new() }
+        Self { records: Vec::new(), in_one_batch: false, timers: Vec::new(), signals: Vec::new() }
     }
 
     /// Whether nothing is wanted.

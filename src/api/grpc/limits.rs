@@ -88,13 +88,23 @@ pub fn fit_offsets(offsets: &mut [pb::ListedOffset]) {
     }
 }
 
-/// Makes what a commit came to fit one message: the words of errors go, reasons stay.
+/// Makes what a commit came to fit one message: long words of errors go, from the last to the first, as many as must; short words and
+/// reasons stay.
 pub fn fit_committed(partitions: &mut [pb::CommittedPartition]) {
-    let bytes: usize = partitions.iter().map(|partition| partition.encoded_len() + ITEM_OVERHEAD_BYTES).sum();
-    if bytes > GRPC_MESSAGE_BYTES_MAX - (1 << 10) {
-        partitions.iter_mut().filter_map(|partition| partition.error.as_mut()).for_each(drop_words);
+    let size = |partition: &pb::CommittedPartition| partition.encoded_len() + ITEM_OVERHEAD_BYTES;
+    let mut bytes: usize = partitions.iter().map(size).sum();
+    for partition in partitions.iter_mut().rev() {
+        if bytes <= GRPC_MESSAGE_BYTES_MAX - (1 << 10) {
+            return;
+        }
+        let before = size(partition);
+        partition.error.as_mut().filter(|error| error.encoded_len() > SHORT_ERROR_BYTES).map(drop_words);
+        bytes -= before - size(partition);
     }
 }
+
+/// An error that always has room, whatever the names beside it: a request has at most 10,000 items.
+const SHORT_ERROR_BYTES: usize = 120;
 
 /// Tag and length of an item in a list.
 const ITEM_OVERHEAD_BYTES: usize = 5;
@@ -134,6 +144,29 @@ mod tests {
         fit_committed(&mut partitions);
         let reply = pb::ConsumeCommitted { sequence: 1, partitions };
         assert!(reply.encoded_len() <= GRPC_MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_large_reset_is_told_beside_short_words_for_the_others() {
+        let error =
+            |length| pb::ItemError { reason: 1, message: "x".repeat(length), ..pb::ItemError::default() };
+        let partition = |length| pb::CommittedPartition {
+            topic: "t".repeat(TOPIC_NAME_BYTES_MAX),
+            partition: 10_000,
+            error: Some(error(length)),
+        };
+        for wrong_ones in [1, REQUEST_ITEMS_MAX / 2] {
+            let mut partitions = vec![partition(SHORT_ERROR_BYTES - 10); REQUEST_ITEMS_MAX];
+            partitions[REQUEST_ITEMS_MAX - wrong_ones..].fill(partition(600));
+            fit_committed(&mut partitions);
+            let reply = pb::ResetOffsetsResponse { partitions };
+            assert!(reply.encoded_len() <= GRPC_MESSAGE_BYTES_MAX);
+            let is_told = |partition: &&pb::CommittedPartition| {
+                partition.error.as_ref().is_some_and(|error| !error.message.is_empty())
+            };
+            let told = reply.partitions.iter().take_while(is_told).count();
+            assert!(told > REQUEST_ITEMS_MAX - wrong_ones, "{told}");
+        }
     }
 
     #[test]

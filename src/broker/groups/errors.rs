@@ -39,6 +39,13 @@ fn run_error(group: &GroupId, partition: i32, error: RunError<GroupError>) -> Er
             );
             Error::new(ErrorKind::InvalidRequest, message)
         }
+        RunError::TooMany => {
+            let message = format!(
+                "group '{group}': so many offsets, with the names and texts beside them, do not fit one batch, \
+                 and so can't all be set or none; set fewer at once, in several requests"
+            );
+            Error::new(ErrorKind::InvalidRequest, message).with("group", group)
+        }
         RunError::Load(LoadError::Read(ReadError::Damaged { first, end })) => {
             // Nobody seeks in this log: all of it is needed.
             place.damaged_for(first, end, UNUSABLE).outcome(Outcome::NotWritten)

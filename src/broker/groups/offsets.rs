@@ -8,6 +8,7 @@ use crate::base::offset::NO_EPOCH;
 use crate::base::{Error, GroupId, LeaderEpoch, MemberEpoch, MemberId, Offset, TopicId, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::lookup::find_partition;
+use crate::cluster::Topic;
 use crate::coordinator::group::commands::{Commit, DeleteOffsets, GetOffsets};
 use crate::coordinator::group::position::{Committed, PartitionName, Position};
 use crate::coordinator::group::{GroupCommand, GroupReply};
@@ -29,6 +30,20 @@ pub struct OffsetCommit {
     pub metadata: String,
 }
 
+impl OffsetCommit {
+    /// As it is kept, of the partition that it was found to name.
+    pub(super) fn position(&self, topic: &Topic, id: TopicPartition) -> Position {
+        Position {
+            topic_id: id.topic_id,
+            topic: topic.name.clone(),
+            partition: id.partition,
+            offset: self.offset,
+            leader_epoch: self.leader_epoch.unwrap_or(NO_EPOCH),
+            metadata: self.metadata.as_str().into(),
+        }
+    }
+}
+
 impl Broker {
     /// Commits offsets, each by itself, for a member or, while the group has none, for whoever asks.
     ///
@@ -45,16 +60,7 @@ impl Broker {
         let mut positions = Vec::new();
         for commit in &offsets {
             let found = find_partition(&image, &commit.topic, commit.topic_id, commit.partition);
-            results.push(found.map(|(topic, id)| {
-                positions.push(Position {
-                    topic_id: id.topic_id,
-                    topic: topic.name.clone(),
-                    partition: commit.partition,
-                    offset: commit.offset,
-                    leader_epoch: commit.leader_epoch.unwrap_or(NO_EPOCH),
-                    metadata: commit.metadata.as_str().into(),
-                });
-            }));
+            results.push(found.map(|(topic, id)| positions.push(commit.position(topic, id))));
         }
         let commit = Commit { group: group.clone(), member, positions };
         let GroupReply::Committed(committed) = self.run_for(group, GroupCommand::Commit(commit)).await?

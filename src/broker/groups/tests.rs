@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod background;
+mod listing;
+mod resets;
 mod sessions;
 
 use std::path::Path;

@@ -5,10 +5,13 @@ use serde_json::{Map, Value, json};
 use super::args::ResetArgs;
 use super::places::{Name, Source, offsets_of};
 use super::standing::active_members;
+use crate::base::limits::REQUEST_ITEMS_MAX;
 use crate::base::{Error, ErrorKind, Offset};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, in_words};
-use crate::cli::output::{Cell, Column, Form, Table, error_json, form, print, print_document, print_error};
+use crate::cli::output::{
+    Cell, Column, Form, Table, error_json, form, print, print_document, print_error, thousands,
+};
 use crate::client::Admin;
 
 /// Where the group is to go on in one partition.
@@ -17,6 +20,17 @@ struct Move {
     name: Name,
     current: Option<Offset>,
     new: Offset,
+}
+
+impl Move {
+    /// An error of it; where the reply had no room for words, what the reason means.
+    fn in_words(&self, error: &Error) -> String {
+        if !error.message.is_empty() {
+            return in_words(error);
+        }
+        let ((topic, partition), row) = (&self.name, error.kind.row());
+        format!("partition {partition} of topic '{topic}': {}   [{}]", row.advice, row.reason)
+    }
 }
 
 /// Plans, and with `--execute` acts.
@@ -31,6 +45,7 @@ pub(super) async fn run(context: &Context, admin: &Admin, args: &ResetArgs) -> R
             why_nothing(args)
         )));
     }
+    check_count(args, new.len())?;
     let plan: Vec<Move> =
         new.into_iter().map(|(name, new)| Move { current: current.get(&name).copied(), name, new }).collect();
     let busy = busy_members(admin, &args.group).await?;
@@ -73,7 +88,7 @@ fn show_plan(
 ) -> Result<Exit, Failure> {
     if context.global.json {
         let moves: Vec<Value> = plan.iter().map(|one| move_json(one, &Ok(()))).collect();
-        print_all(args, moves)?;
+        print_all(args, false, moves)?;
     } else {
         let is_table = matches!(form(), Form::Table | Form::Wide);
         let head = if is_table { "plan (nothing changed yet):\n" } else { "" };
@@ -91,31 +106,51 @@ fn show_plan(
 async fn execute(context: &Context, admin: &Admin, args: &ResetArgs, plan: &[Move]) -> Result<Exit, Failure> {
     let offsets = plan.iter().map(|one| (one.name.0.clone(), one.name.1, one.new));
     let changed = admin.reset_offsets(&args.group, offsets).await?;
+    let results: Vec<Result<(), Error>> = changed.into_iter().map(|changed| changed.result).collect();
     let mut exit = Exit::Done;
-    let (mut done, mut moves) = (Vec::new(), Vec::new());
-    for (one, changed) in plan.iter().zip(changed) {
-        if let Err(error) = &changed.result {
-            print_error(&in_words(error));
-            exit = exit.and(Exit::of(error.kind));
-        } else {
-            done.push(one.clone());
-        }
-        moves.push(move_json(one, &changed.result));
+    for (one, error) in wrong(plan, &results) {
+        print_error(&one.in_words(error));
+        exit = exit.and(Exit::of(error.kind));
     }
+    // All are set, or none.
+    let are_set = results.iter().all(Result::is_ok);
     if context.global.json {
-        print_all(args, moves)?;
-    } else if !done.is_empty() {
+        let moves = plan.iter().zip(&results).map(|(one, result)| move_json(one, result));
+        print_all(args, are_set, moves.collect())?;
+    } else if are_set {
         let is_table = matches!(form(), Form::Table | Form::Wide);
         let head = if is_table { format!("reset {}:\n", args.group) } else { String::new() };
-        print(head + &table(&done).print())?;
+        print(head + &table(plan).print())?;
     }
     Ok(exit)
 }
 
-fn print_all(args: &ResetArgs, moves: Vec<Value>) -> Result<(), Failure> {
+/// The places that are wrong. Those that were left beside them have errors too, which count the wrong ones.
+fn wrong<'a>(
+    plan: &'a [Move],
+    results: &'a [Result<(), Error>],
+) -> impl Iterator<Item = (&'a Move, &'a Error)> {
+    let failed = plan.iter().zip(results).filter_map(|(one, result)| Some((one, result.as_ref().err()?)));
+    failed.filter(|(_, error)| !error.metadata.contains_key("wrong"))
+}
+
+/// Errors: there are more places than can be set together.
+fn check_count(args: &ResetArgs, places: usize) -> Result<(), Failure> {
+    if places <= REQUEST_ITEMS_MAX {
+        return Ok(());
+    }
+    let [places, most] = [places, REQUEST_ITEMS_MAX].map(|count| thousands(count as i64));
+    Err(Failure::failed(format!(
+        "group '{}': these are {places} partitions, and at most {most} are set together, all or none; \
+         set one topic at a time with -t TOPIC",
+        args.group
+    )))
+}
+
+fn print_all(args: &ResetArgs, executed: bool, moves: Vec<Value>) -> Result<(), Failure> {
     let fields = [
         ("group".to_owned(), json!(args.group)),
-        ("executed".to_owned(), json!(args.execute)),
+        ("executed".to_owned(), json!(executed)),
         ("partitions".to_owned(), json!(moves)),
     ];
     print_document("group reset-offsets", Map::from_iter(fields))
@@ -161,6 +196,44 @@ fn move_json(one: &Move, result: &Result<(), Error>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn one(partition: i32) -> Move {
+        Move { name: ("orders".to_owned(), partition), current: None, new: 7 }
+    }
+
+    #[test]
+    fn only_what_is_wrong_is_told_of_a_reset_that_set_nothing() {
+        let plan: Vec<Move> = (0..3).map(one).collect();
+        let left = || Err(Error::new(ErrorKind::InvalidRequest, "not set").with("wrong", 2));
+        let out_of_range = Error::new(ErrorKind::OffsetOutOfRange, "it holds offsets 0 to 5");
+        let without_words = Error::new(ErrorKind::TopicNotFound, "");
+        let results = [Err(out_of_range), left(), Err(without_words)];
+        let told: Vec<String> = wrong(&plan, &results).map(|(one, error)| one.in_words(error)).collect();
+        assert_eq!(
+            told,
+            [
+                "it holds offsets 0 to 5   [OFFSET_OUT_OF_RANGE]",
+                "partition 2 of topic 'orders': create the topic, or correct the name   [TOPIC_NOT_FOUND]"
+            ]
+        );
+    }
+
+    #[test]
+    fn more_partitions_than_are_set_together_are_set_topic_by_topic() {
+        use clap::Parser as _;
+
+        use crate::cli::args::{Cli, Command};
+        use crate::cli::group::args::GroupCommand;
+
+        let cli = Cli::try_parse_from("weir group reset-offsets g --to start".split(' ')).expect("parses");
+        let Command::Group(group) = cli.command else { panic!("not group") };
+        let GroupCommand::ResetOffsets(args) = group.command else { panic!("not reset-offsets") };
+        assert!(check_count(&args, REQUEST_ITEMS_MAX).is_ok());
+        let refused = check_count(&args, 12_000).expect_err("too many").in_words();
+        let words = "group 'g': these are 12,000 partitions, and at most 10,000 are set together, all or none; \
+                     set one topic at a time with -t TOPIC";
+        assert_eq!(refused, words);
+    }
 
     #[test]
     fn the_plan_tells_where_from_and_where_to() {

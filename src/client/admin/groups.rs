@@ -234,10 +234,14 @@ impl Admin {
     }
 
     /// Sets where a group without members goes on: topic, partition, offset. A group that does not exist comes to be. One result for
-    /// each, in their order; durable when the call returns. Where one place is wrong, none is set, and each has an error.
+    /// each, in their order; durable when the call returns. Where one place is wrong, none is set, and each has an error: those of the
+    /// right places are short, and say in the fact `wrong` how many others are.
     ///
-    /// Errors: GROUP_NOT_EMPTY, INVALID_GROUP; of one partition OFFSET_OUT_OF_RANGE where its log holds no such place,
-    /// TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, and INVALID_REQUEST where only others are wrong.
+    /// At most 10,000 places, as many as one stored batch holds: of more, set some in each of several calls, each all or none.
+    ///
+    /// Errors: GROUP_NOT_EMPTY, INVALID_GROUP, INVALID_REQUEST where they are too many; of one partition OFFSET_OUT_OF_RANGE where its
+    /// log holds no such place, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND; of a right one INVALID_REQUEST, or the reason of the others where
+    /// that passes by itself.
     pub async fn reset_offsets<T: Into<String>>(
         &self,
         group: &str,

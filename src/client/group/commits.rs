@@ -31,17 +31,22 @@ struct OnItsWay {
     /// At most [`REQUEST_ITEMS_MAX`] of them in each frame.
     offsets: Vec<Wanted>,
     purpose: Purpose,
-    /// Frames without an answer.
-    unanswered: usize,
+    /// Of each of its frames, whether it is answered.
+    answered: Vec<bool>,
     /// The first error of those that are answered.
     failed: Option<Error>,
 }
 
 impl OnItsWay {
-    /// The offsets of the frame with this sequence, if it is one of its own.
-    fn part(&self, sequence: i64) -> Option<&[Wanted]> {
-        let number = usize::try_from(sequence - self.sequence).ok()?;
-        self.offsets.chunks(REQUEST_ITEMS_MAX).nth(number)
+    /// Which of its frames has this sequence and no answer yet, if one.
+    fn waits_for(&self, sequence: i64) -> Option<usize> {
+        let number = usize::try_from(sequence.checked_sub(self.sequence)?).ok()?;
+        self.answered.get(number).is_some_and(|answered| !answered).then_some(number)
+    }
+
+    /// The offsets of its frame of this number.
+    fn part(&self, number: usize) -> &[Wanted] {
+        self.offsets.chunks(REQUEST_ITEMS_MAX).nth(number).unwrap_or_default()
     }
 }
 
@@ -88,33 +93,33 @@ impl Commits {
 
     fn send(&mut self, state: &mut State, offsets: Vec<Wanted>, purpose: Purpose) -> Vec<Frame> {
         let parts = offsets.chunks(REQUEST_ITEMS_MAX);
-        let (sequence, unanswered) = (self.next_sequence + 1, parts.len());
+        let (sequence, answered) = (self.next_sequence + 1, vec![false; parts.len()]);
         let frames = (sequence..).zip(parts).map(|(sequence, part)| {
             let offsets = part.iter().filter_map(|wanted| asked_offset(state, wanted)).collect();
             Frame::Commit(grpc::ConsumeCommit { sequence, offsets })
         });
         let frames = frames.collect();
-        self.next_sequence += unanswered as i64;
-        self.waiting.push_back(OnItsWay { sequence, offsets, purpose, unanswered, failed: None });
+        self.next_sequence += answered.len() as i64;
+        self.waiting.push_back(OnItsWay { sequence, offsets, purpose, answered, failed: None });
         frames
     }
 
-    /// The broker's answer to one frame.
+    /// The broker's answer to one frame. One that no frame waits for counts for nothing.
     pub(super) fn take(&mut self, state: &mut State, committed: grpc::ConsumeCommitted) {
-        let is_its = |waiting: &OnItsWay| waiting.part(committed.sequence).is_some();
-        let Some(at) = self.waiting.iter().position(is_its) else { return };
+        let found = self.waiting.iter().map(|waiting| waiting.waits_for(committed.sequence)).enumerate();
+        let Some((at, number)) = found.flat_map(|(at, number)| Some((at, number?))).next() else { return };
         let waiting = &mut self.waiting[at];
         let errors = committed.partitions.into_iter().map(|partition| partition.error.map(from_item));
         let mut failed = None;
-        for (wanted, error) in waiting.part(committed.sequence).into_iter().flatten().zip(errors) {
+        for (wanted, error) in waiting.part(number).iter().zip(errors) {
             match error {
                 None => note_committed(state, wanted),
                 Some(error) => drop(failed.get_or_insert(error)),
             }
         }
         waiting.failed = waiting.failed.take().or(failed);
-        waiting.unanswered -= 1;
-        if waiting.unanswered == 0 {
+        waiting.answered[number] = true;
+        if waiting.answered.iter().all(|answered| *answered) {
             let done = self.waiting.remove(at).expect("it was found there");
             settle(state, done);
         }
@@ -292,6 +297,8 @@ mod tests {
             commits.take(&mut state, answer(&next[0], None));
             for frame in &frames {
                 assert!(told.try_recv().is_err() && !commits.is_empty());
+                commits.take(&mut state, answer(frame, wrong));
+                // A second answer stands for no other frame.
                 commits.take(&mut state, answer(frame, wrong));
             }
             assert_eq!(told.try_recv().unwrap().is_err(), wrong.is_some());

@@ -2,7 +2,7 @@
 
 use super::commands::{
     Commit, DeleteGroup, DeleteOffsets, DescribeGroup, Disconnect, GetOffsets, Heartbeat, InstallTarget,
-    Join, Leave, ListGroups, TopicsChanged,
+    Join, Leave, ListGroups, Reset, TopicsChanged,
 };
 use super::errors::{DeleteOffsetError, PositionError};
 use super::position::Committed;
@@ -26,6 +26,8 @@ pub enum GroupCommand {
     TopicsChanged(TopicsChanged),
     /// Answered by [`GroupReply::Committed`].
     Commit(Commit),
+    /// Answered by [`GroupReply::Committed`].
+    Reset(Reset),
     /// Answered by [`GroupReply::Offsets`].
     GetOffsets(GetOffsets),
     /// Answered by [`GroupReply::Groups`].

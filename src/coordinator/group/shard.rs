@@ -125,6 +125,7 @@ impl Shard for GroupShard {
             GroupCommand::InstallTarget(install) => Ok(install.decide(self, now, out)),
             GroupCommand::TopicsChanged(changed) => Ok(changed.decide(self, out)),
             GroupCommand::Commit(commit) => Ok(GroupReply::Committed(commit.decide(self, now, out)?)),
+            GroupCommand::Reset(reset) => Ok(GroupReply::Committed(reset.decide(self, now, out)?)),
             GroupCommand::GetOffsets(get) => Ok(GroupReply::Offsets(get.decide(self))),
             GroupCommand::ListGroups(list) => Ok(GroupReply::Groups(list.decide(self))),
             GroupCommand::DescribeGroup(describe) => Ok(GroupReply::Group(describe.decide(self)?)),
@@ -185,6 +186,7 @@ impl Shard for GroupShard {
         match command {
             GroupCommand::Join(join) => join.adds(self),
             GroupCommand::Commit(commit) => commit.adds(self),
+            GroupCommand::Reset(reset) => reset.adds(self),
             _ => false,
         }
     }

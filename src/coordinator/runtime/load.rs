@@ -14,7 +14,7 @@ use crate::replica::{AppendError, Partition, ReadError, Wait};
 const LOAD_BYTES: usize = 1 << 20;
 
 /// Why the state of a shard can't be loaded from its log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum LoadError {
     /// The log can't be read.
     Read(ReadError),

@@ -65,11 +65,7 @@ impl Commit {
 
     /// Whether an offset is the first of its partition, or its text is longer than the one before.
     pub(in super::super) fn adds(&self, shard: &GroupShard) -> bool {
-        let Some(at) = shard.group(&self.group) else { return true };
-        self.positions.iter().any(|position| {
-            let kept = at.group.offsets.get(&position.name());
-            kept.is_none_or(|kept| kept.position.metadata.len() < position.metadata.len())
-        })
+        adds(shard, &self.group, &self.positions)
     }
 
     fn committer(&self, shard: &GroupShard, at: Option<GroupRef<'_>>) -> Result<Committer, CommitError> {
@@ -98,6 +94,15 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+/// Whether a position is the first of its partition, or its text is longer than the one before.
+pub(super) fn adds(shard: &GroupShard, group: &GroupId, positions: &[Position]) -> bool {
+    let Some(at) = shard.group(group) else { return true };
+    positions.iter().any(|position| {
+        let kept = at.group.offsets.get(&position.name());
+        kept.is_none_or(|kept| kept.position.metadata.len() < position.metadata.len())
+    })
 }
 
 fn check(position: &Position) -> Result<(), PositionError> {

@@ -1,6 +1,6 @@
 //! The commands of the group machine, one a file: what it carries, and how it is decided.
 //!
-//! Reading order: [`join`], [`heartbeat`], [`leave`], [`install_target`], [`topics_changed`], [`commit`], then the rest.
+//! Reading order: [`join`], [`heartbeat`], [`leave`], [`install_target`], [`topics_changed`], [`commit`], [`reset`], then the rest.
 
 pub mod commit;
 pub mod delete_group;
@@ -13,6 +13,7 @@ pub mod install_target;
 pub mod join;
 pub mod leave;
 pub mod list_groups;
+pub mod reset;
 pub mod topics_changed;
 
 pub use commit::Commit;
@@ -26,4 +27,5 @@ pub use install_target::InstallTarget;
 pub use join::{Join, Owned};
 pub use leave::Leave;
 pub use list_groups::ListGroups;
+pub use reset::Reset;
 pub use topics_changed::TopicsChanged;
