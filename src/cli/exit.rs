@@ -103,6 +103,11 @@ impl Failure {
         Self { exit, message: first.into(), kind, is_said: true }
     }
 
+    /// The same, where stderr has it by now.
+    pub fn after_all_is_said(self) -> Self {
+        Self { is_said: true, ..self }
+    }
+
     /// Whether stderr has it already.
     pub fn is_said(&self) -> bool {
         self.is_said

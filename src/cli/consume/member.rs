@@ -270,7 +270,9 @@ impl Membership<'_> {
         self.printing.progress.clear();
         if self.places.is_empty() {
             let group = self.args.group.as_deref().unwrap_or_default();
-            self.context.hint(&format!("waiting for partitions: other members of group '{group}' have them"));
+            self.context.hint(&format!(
+                "waiting for partitions: `weir group describe {group} --members` shows who has them"
+            ));
             return;
         }
         let partitions = count(self.places.len() as i64, "partition");

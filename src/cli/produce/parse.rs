@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::args::ProduceArgs;
 use super::input::{Line, Unit};
 use crate::base::Error;
-use crate::cli::exit::no_partition;
+use crate::cli::exit::{Failure, no_partition};
 use crate::cli::format::{InputFormat, unescape};
 use crate::cli::json::{InputRecord, read_line};
 use crate::client::Record;
@@ -73,8 +73,8 @@ impl Parser {
         self.partition.map_or(Ok(()), |partition| self.check(partition))
     }
 
-    /// The record of a line; none for a blank line among JSON lines. Errors: the line's number and what is wrong.
-    pub(super) fn record(&self, line: &Line) -> Result<Option<Record>, String> {
+    /// The record of a line; none for a blank line among JSON lines. Errors: the line's number and what is wrong; PARTITION_NOT_FOUND.
+    pub(super) fn record(&self, line: &Line) -> Result<Option<Record>, Failure> {
         if matches!(self.form, Form::Json { .. }) && line.text.trim_ascii().is_empty() {
             return Ok(None);
         }
@@ -83,20 +83,20 @@ impl Parser {
         match &self.form {
             Form::Value => record.value = Some(line.text.clone()),
             Form::Keyed { separator } => {
-                let at = find(&line.text, separator).ok_or_else(|| self.no_separator(line, separator))?;
+                let at = find(&line.text, separator)
+                    .ok_or_else(|| Failure::failed(self.no_separator(line, separator)))?;
                 record.key = Some(line.text.slice(..at));
                 record.value = Some(line.text.slice(at + separator.len()..));
             }
             Form::Formatted(format) => {
-                let read = format.read(&line.text).and_then(|read| self.fill(&mut record, read, ""));
-                read.map_err(|error| format!("{}: {error}", self.unit.place(line.number)))?;
+                let read = format.read(&line.text).map_err(|error| self.unreadable(line, error))?;
+                self.fill(&mut record, read).map_err(|error| self.at(line, error, ""))?;
             }
             Form::Json { repartition } => {
-                let read = read_line(&line.text).and_then(|mut read| {
-                    read.partition = read.partition.filter(|_| !repartition);
-                    self.fill(&mut record, read, "; --repartition lets the key choose")
-                });
-                read.map_err(|error| format!("{}: {error}", self.unit.place(line.number)))?;
+                let mut read = read_line(&line.text).map_err(|error| self.unreadable(line, error))?;
+                read.partition = read.partition.filter(|_| !repartition);
+                let advice = "; --repartition lets the key choose";
+                self.fill(&mut record, read).map_err(|error| self.at(line, error, advice))?;
             }
         }
         if self.empty_is_null {
@@ -108,9 +108,9 @@ impl Parser {
         Ok(Some(record))
     }
 
-    fn fill(&self, record: &mut Record, read: InputRecord, advice: &str) -> Result<(), String> {
+    fn fill(&self, record: &mut Record, read: InputRecord) -> Result<(), Error> {
         if let Some(partition) = read.partition {
-            self.check(partition).map_err(|error| format!("{}{advice}", error.message))?;
+            self.check(partition)?;
             record.partition = Some(partition);
         }
         record.timestamp = read.timestamp;
@@ -118,6 +118,17 @@ impl Parser {
         record.value = read.value;
         record.headers = read.headers;
         Ok(())
+    }
+
+    /// A line that can't be read.
+    fn unreadable(&self, line: &Line, error: String) -> Failure {
+        Failure::failed(format!("{}: {error}", self.unit.place(line.number)))
+    }
+
+    /// A line that is readable and asks for what can't be.
+    fn at(&self, line: &Line, mut error: Error, advice: &str) -> Failure {
+        error.message = format!("{}: {}{advice}", self.unit.place(line.number), error.message);
+        error.into()
     }
 
     fn check(&self, partition: i32) -> Result<(), Error> {
@@ -173,8 +184,8 @@ mod tests {
     }
 
     fn record(arguments: &[&str], text: &'static str) -> Result<Record, String> {
-        let read =
-            parser(arguments)?.record(&Line { number: 7, text: Bytes::from_static(text.as_bytes()) })?;
+        let line = Line { number: 7, text: Bytes::from_static(text.as_bytes()) };
+        let read = parser(arguments)?.record(&line).map_err(|failure| failure.in_words())?;
         Ok(read.expect("no blank line"))
     }
 
@@ -216,6 +227,7 @@ mod tests {
         assert_eq!(read, Record::to("t").partition(2).timestamp(77).key("a").value("b"));
         let error = record(&["-f", "%p %v"], "9 x").expect_err("no such partition");
         assert!(error.starts_with("line 7: topic 't' has no partition 9"), "{error}");
+        assert!(error.ends_with("[PARTITION_NOT_FOUND]"), "{error}");
         let error = record(&["-f", "%k=%v"], "plain").expect_err("no separator");
         assert!(error.starts_with("line 7: byte 1: \"=\" expected"), "{error}");
         assert!(parser(&["-f", "%k%v"]).expect_err("not readable").starts_with("-f: two verbs"));
@@ -229,7 +241,7 @@ mod tests {
         assert_eq!((read.value, read.headers), (None, vec![("h".to_owned(), None)]));
         assert_eq!(record(&["-J", "--repartition"], line).expect("reads").partition, None);
         let blank = Line { number: 1, text: Bytes::from_static(b" \r") };
-        assert_eq!(parser(&["-J"]).expect("parses").record(&blank), Ok(None));
+        assert!(matches!(parser(&["-J"]).expect("parses").record(&blank), Ok(None)));
         let added = record(&["-J", "-H", "x=y"], line).expect("reads");
         assert_eq!(added.headers.len(), 2);
     }
@@ -241,7 +253,7 @@ mod tests {
             error.starts_with("line 7: topic 't' has no partition 3; its partitions are 0 to 2"),
             "{error}"
         );
-        assert!(record(&["-J"], r#"{"partition":3,"value":"x"}"#).expect_err("x").contains("--repartition"));
+        assert!(error.ends_with("; --repartition lets the key choose   [PARTITION_NOT_FOUND]"), "{error}");
         assert!(record(&["-J", "--repartition"], r#"{"partition":3,"value":"x"}"#).is_ok());
         assert!(record(&["-J"], "nonsense").expect_err("no JSON").starts_with("line 7: not a JSON object"));
         let error = parser(&["-p", "3"]).expect("parses").check_chosen().expect_err("out of range");

@@ -155,7 +155,7 @@ enum Stopped {
     /// The input is over, or the limit is reached.
     Done,
     /// The input, or a line of it, makes no sense; or the broker takes nothing.
-    Failed(String),
+    Failed(Failure),
     /// Ctrl-C.
     Interrupted,
 }
@@ -167,7 +167,7 @@ impl Work<'_> {
         while self.sent < limit {
             let chunk = match self.flights.meanwhile(source.next()).await {
                 None => break,
-                Some(Err(error)) => return Stopped::Failed(error),
+                Some(Err(error)) => return Stopped::Failed(Failure::failed(error)),
                 Some(Ok(chunk)) => chunk,
             };
             for line in chunk {
@@ -177,13 +177,13 @@ impl Work<'_> {
                 match self.parser.record(&line) {
                     Ok(Some(record)) => self.send(&line, record).await,
                     Ok(None) => {}
-                    Err(error) => return Stopped::Failed(error),
+                    Err(failure) => return Stopped::Failed(failure),
                 }
                 if let Some(reason) = self.flights.tally.hopeless() {
-                    return Stopped::Failed(format!(
+                    return Stopped::Failed(Failure::failed(format!(
                         "stopped at {}: {reason}",
                         self.flights.unit.place(line.number)
-                    ));
+                    )));
                 }
             }
             // WHY: the producer's task shares this thread; without this it would wait until memory is used up.
@@ -232,7 +232,7 @@ impl Work<'_> {
         self.producer.close().await;
         let failure = match (self.flights.tally.failure(), stopped) {
             (Some(failure), _) => Some(failure),
-            (None, Stopped::Failed(reason)) => Some(Failure::said(Exit::Failed, None, reason)),
+            (None, Stopped::Failed(failure)) => Some(failure.after_all_is_said()),
             (None, _) => self.flights.unprinted,
         };
         failure.map_or(Ok(Exit::Done), Err)
@@ -253,8 +253,8 @@ impl Work<'_> {
         if tally.hidden() > 0 {
             print_error(&format!("{} more failed", count(tally.hidden(), "record")));
         }
-        if let Stopped::Failed(reason) = stopped {
-            print_error(reason);
+        if let Stopped::Failed(failure) = stopped {
+            print_error(&failure.in_words());
         }
         let interrupted = matches!(stopped, Stopped::Interrupted);
         if matches!(echo, Echo::Nothing) || tally.failed > 0 || interrupted {

@@ -212,6 +212,7 @@ mod tests {
             ("weir topic --create --topic orders", "tip: `weir topic --help`"),
             ("weir consume -t orders", "tip: the topic stands alone"),
             ("weir group reset-offsets g --to start --dry-run", "shows a plan until --execute is given"),
+            ("weir produce orders x --dry-run", "tip: topic create, alter, delete and trim take it"),
             ("weir group delete g --execute", "this command does at once what it says"),
             ("weir -C -b h:1 -t orders", "tip: -C names a context here; `weir consume TOPIC` reads"),
             ("weir produce orders -l x", "tip: -F FILE reads a record from each line"),

@@ -305,7 +305,7 @@ fn a_member_without_partitions_says_that_it_waits() {
     let mut first = member(&served);
     until("the first member has the partition", || is_stable(&served, 1));
     let ran = served.run(&["consume", "orders", "-g", "g", "--idle-timeout", "3s"]);
-    let told = "waiting for partitions: other members of group 'g' have them\n";
+    let told = "waiting for partitions: `weir group describe g --members` shows who has them\n";
     assert!(ran.code == 0 && ran.err.starts_with(told), "{ran:?}");
     first.kill().unwrap();
     first.wait().unwrap();

@@ -84,6 +84,19 @@ fn a_record_that_is_refused_is_named_by_where_it_came_from() {
 }
 
 #[test]
+fn a_line_for_a_partition_that_is_not_there_has_the_reason_of_the_flag() {
+    let served = served();
+    served.prints(&["topic", "create", "small"]);
+    for (form, line) in [(&["-J"][..], "{\"partition\":4,\"value\":\"x\"}\n"), (&["-f", "%p %v\n"], "4 x\n")]
+    {
+        let ran = served.pipe(&[&["produce", "small"], form].concat(), line.as_bytes());
+        assert!(ran.code == 1 && ran.err.contains("   [PARTITION_NOT_FOUND]\n"), "{form:?}: {ran:?}");
+    }
+    let ran = served.pipe(&["produce", "small", "-J"], b"nonsense\n");
+    assert!(ran.code == 1 && !ran.err.contains("   ["), "{ran:?}");
+}
+
+#[test]
 fn what_a_format_printed_it_reads() {
     let served = served();
     served.prints(&["topic", "create", "copy"]);

@@ -34,6 +34,22 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let same = served.prints(&["topic", "describe", "a", "--section", "partitions"]);
     assert_eq!(same.lines().count(), 2, "{same}");
     assert_eq!(served.prints(&["topic", "rm", "a", "--dry-run"]), "would delete a: 0 records, 0 B\n");
+    let again = |line: &str| {
+        let ran = served.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        ran.err.contains("Run again without --dry-run to apply.")
+    };
+    for line in [
+        "topic alter a -p 2 --dry-run",
+        "topic alter a -c retention.ms=1d --dry-run",
+        "topic rm a --dry-run",
+        "topic trim a --to end --dry-run",
+    ] {
+        assert!(again(line), "{line}");
+    }
+    for line in ["topic alter a -p 1 --dry-run", "topic alter a -c retention.ms=7d --dry-run"] {
+        assert!(!again(line), "{line}: it would change nothing");
+    }
     assert_eq!(served.run(&["topic", "create", "c", "-r", "3"]).code, 2);
 }
 
