@@ -12,6 +12,7 @@ pub mod keyed_hash;
 pub mod limits;
 pub mod offset;
 pub mod partitioner;
+pub mod rules;
 pub mod share;
 pub mod size;
 pub mod time;

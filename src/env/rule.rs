@@ -1,7 +1,9 @@
-//! Rules of the log that a test can take out, to show that it would notice.
+//! Rules that a test can take out, to show that it would notice: those of the log, and how those of a machine are named.
 //!
 //! Only with the cargo feature `fault`, which no build for users has: the environment variable `RULE_OUT` names the rule that
 //! does not hold then. Without the feature every rule holds, and asking costs nothing.
+
+use crate::base::rules::Rules;
 
 /// A rule that keeps a promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,24 +81,24 @@ pub enum Rule {
 impl Rule {
     /// Whether it holds.
     pub fn holds(self) -> bool {
-        !is_out(self)
+        !is_out(&self)
     }
 }
 
+/// The rules of a machine that hold in this process: of `all`, but for the one that the environment names.
+pub fn rules_of<R: Copy + PartialEq + std::fmt::Debug>(all: &[R]) -> Rules<R> {
+    Rules::without(all.iter().copied().find(|rule| is_out(rule)))
+}
+
 #[cfg(not(feature = "fault"))]
-const fn is_out(_rule: Rule) -> bool {
+const fn is_out<R>(_rule: &R) -> bool {
     false
 }
 
+/// Whether it is the one that is named, here or of another machine.
 #[cfg(feature = "fault")]
-fn is_out(rule: Rule) -> bool {
-    is_named_out(&format!("{rule:?}"))
-}
-
-/// Whether that is the name of the rule that does not hold, here or of another machine.
-#[cfg(feature = "fault")]
-pub fn is_named_out(name: &str) -> bool {
+fn is_out(rule: &impl std::fmt::Debug) -> bool {
     static OUT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     let out = OUT.get_or_init(|| std::env::var("RULE_OUT").ok());
-    out.as_deref() == Some(name)
+    out.as_deref() == Some(&*format!("{rule:?}"))
 }

@@ -238,8 +238,8 @@ impl World {
         if is_late {
             member.late.extend(held.clone());
         }
-        let (group, epoch) = (member.group.clone(), member.epoch);
-        self.zombies.extend(member.id.clone().map(|id| Zombie { group, id, epoch, held }));
+        let group = member.group.clone();
+        self.zombies.extend(member.id.clone().map(|id| Zombie { group, id, held }));
         if let Some(stream) = self.streams.get_mut(&key) {
             stream.state.give_up(&given);
         }

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use weir::base::budget::Budget;
+use weir::base::rules::Rules;
 use weir::base::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use weir::coordinator::group::{GroupShard, GroupSignal};
 use weir::coordinator::runtime::{Listener, ShardHost};
@@ -199,9 +200,9 @@ fn open(disk: &dyn Disk, store: &Arc<LogStore>, spec: LogSpec) -> Option<Arc<Par
 
 /// A machine without groups, and without the rule that is taken out.
 fn empty_machine(rule: Option<SimRule>) -> GroupShard {
-    match rule {
-        #[cfg(feature = "fault")]
-        Some(SimRule::Group(rule)) => GroupShard::without(rule),
-        _ => GroupShard::new(),
-    }
+    let out = match rule {
+        Some(SimRule::Group(rule)) => Some(rule),
+        _ => None,
+    };
+    GroupShard::under(Rules::without(out))
 }

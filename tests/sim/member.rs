@@ -45,7 +45,6 @@ pub(super) struct Member {
     /// It says how many bytes it can take.
     pub(super) has_credit: bool,
     pub(super) id: Option<MemberId>,
-    pub(super) epoch: MemberEpoch,
     /// The stream that it hears.
     pub(super) stream: Option<u32>,
     /// Counts connections: who joined on one is not told on the next.
@@ -72,7 +71,6 @@ pub(super) struct Member {
 pub(super) struct Zombie {
     pub(super) group: GroupId,
     pub(super) id: MemberId,
-    pub(super) epoch: MemberEpoch,
     pub(super) held: BTreeMap<TopicPartition, Held>,
 }
 
@@ -103,7 +101,6 @@ impl Member {
             out_of_range: OutOfRange::Error,
             has_credit: false,
             id: None,
-            epoch: 0,
             stream: None,
             connection: 0,
             held: BTreeMap::new(),
@@ -152,7 +149,7 @@ impl Member {
         self.lose_connection();
         let (held, mut all) = (std::mem::take(&mut self.held), std::mem::take(&mut self.revoking));
         all.extend(held);
-        let (group, epoch) = (self.group.clone(), self.epoch);
-        self.id.take().map(|id| Zombie { group, id, epoch, held: all })
+        let group = self.group.clone();
+        self.id.take().map(|id| Zombie { group, id, held: all })
     }
 }

@@ -82,7 +82,7 @@ impl World {
             member.held.clear();
             member.revoking.clear();
         }
-        (member.is_joining, member.stream, member.epoch) = (false, Some(key), view.member_epoch);
+        (member.is_joining, member.stream) = (false, Some(key));
         member.id = Some(view.member_id);
         member.claimed = claims.iter().map(|owned| owned.id).collect();
         Ok(())
@@ -94,7 +94,6 @@ impl World {
             && let Some(stream) = self.streams.get_mut(&key)
             && let Some(event) = stream.state.next_event()
         {
-            self.members[index].epoch = stream.state.epoch();
             match event {
                 SessionEvent::Assigned(came) => {
                     came.iter().try_for_each(|came| self.take_assigned(index, key, came))?;
@@ -311,9 +310,11 @@ impl World {
     /// Somebody who is no member any more commits what it still holds, without a stream.
     pub(super) fn commit_as_zombie(&mut self, zombie: Zombie) -> Stepped {
         let offsets: Vec<_> = zombie.held.iter().map(|(id, held)| (*id, held.epoch, held.at)).collect();
+        // WHY not its newest: who names that for what it read before is taken for the owner, once it owns that again.
+        let Some(epoch) = zombie.held.values().map(|held| held.epoch).min() else { return Ok(()) };
         let (_, positions) = self.tell_commit(&(zombie.group.clone(), zombie.id.clone()), &offsets)?;
         let positions = positions.into_iter().map(|(position, _)| position).collect();
-        let member = (zombie.id.as_str() != OUTSIDER).then_some((zombie.id, zombie.epoch));
+        let member = (zombie.id.as_str() != OUTSIDER).then_some((zombie.id, epoch));
         self.ask(Of::Nobody, GroupCommand::Commit(Commit { group: zombie.group, member, positions }));
         self.settle()
     }
@@ -325,15 +326,18 @@ impl World {
         let place = places[self.below(places.len())];
         let group = self.members[index].group.clone();
         let held = [(place, Held::outsiders())].into();
-        self.commit_as_zombie(Zombie { group, id: MemberId::stored(OUTSIDER), epoch: -1, held })
+        self.commit_as_zombie(Zombie { group, id: MemberId::stored(OUTSIDER), held })
     }
 
-    /// A member says goodbye; a static one may keep its place.
+    /// A member says goodbye; a static one may keep its place. Some are back under the same id before their stream has ended.
     pub(super) fn leave(&mut self, index: usize, keep: bool) -> Stepped {
-        if let Some(key) = self.members[index].stream {
-            self.close_stream(key, Close::Leaves { keep });
-            self.members[index].forget();
+        let Some(key) = self.members[index].stream else { return Ok(()) };
+        self.close_stream(key, Close::Leaves { keep });
+        if self.one_in(2) {
+            self.members[index].lose_connection();
+            return self.join(index);
         }
+        self.members[index].forget();
         self.settle()
     }
 
@@ -353,8 +357,7 @@ impl World {
         if self.is_out(SimRule::StopWhenLost) {
             return Ok(());
         }
-        for key in self.streams_of(id) {
-            self.close_stream(key, Close::Fenced);
+        for key in self.fence_streams_of(id) {
             if let Some(member) = self.members.iter_mut().find(|member| member.stream == Some(key)) {
                 let zombie = member.forget();
                 self.zombies.extend(zombie);

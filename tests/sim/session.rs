@@ -48,7 +48,8 @@ impl Sessions {
 
     /// A stream of the member stands.
     pub(super) fn stands(&mut self, id: &MemberId) {
-        self.0.entry(id.clone()).or_default().silent_since = None;
+        let session = self.0.entry(id.clone()).or_default();
+        (session.silent_since, session.may_end) = (None, false);
     }
 
     /// What it says may make the broker tell it to let go of something.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir::base::budget::Budget;
+use weir::base::rules::Rules;
 use weir::base::{Error, ErrorKind, GroupId, MemberId, Offset, TopicId, TopicPartition};
 use weir::broker::groups::OffsetCommit;
 use weir::broker::groups::errors::{group_error, position_error};
@@ -45,6 +46,8 @@ pub(super) struct Stream {
     /// The broker has news for the member.
     is_woken: bool,
     is_closing: bool,
+    /// Another took the member's place.
+    is_fenced: bool,
     /// The client is gone, and the broker notices then.
     pub(super) lost_at: Option<Duration>,
 }
@@ -64,19 +67,16 @@ impl World {
     pub(super) fn open_stream(&mut self, index: usize, claimed: &[Owned], view: &MemberView) -> u32 {
         let member = &self.members[index];
         let credit = member.has_credit.then_some(CREDIT_BYTES);
-        let mut state = SessionState::new(&Budget::new(MEMORY_BYTES), member.out_of_range, credit);
-        #[cfg(feature = "fault")]
-        if let Some(SimRule::Session(rule)) = self.rule {
-            use weir::broker::groups::session::rules::SessionRules;
-            state = state.under(SessionRules::without(rule));
-        }
+        let out = match self.rule {
+            Some(SimRule::Session(rule)) => Some(rule),
+            _ => None,
+        };
+        let state = SessionState::new(&Budget::new(MEMORY_BYTES), member.out_of_range, credit);
+        let mut state = state.under(Rules::without(out));
         state.joined(claimed, view, |id| self.topics.name_of(id));
         let (group, id) = (member.group.clone(), view.member_id.clone());
         let is_static = member.instance.is_some();
-        // A stream that spoke for the member before is fenced.
-        for before in self.streams_of(&id) {
-            self.close_stream(before, Close::Fenced);
-        }
+        self.fence_streams_of(&id);
         self.next_stream += 1;
         let stream = Stream {
             group,
@@ -90,16 +90,24 @@ impl World {
             committing: None,
             is_woken: false,
             is_closing: false,
+            is_fenced: false,
             lost_at: None,
         };
         self.streams.insert(self.next_stream, stream);
         self.next_stream
     }
 
-    /// The streams that speak for a member.
-    pub(super) fn streams_of(&self, id: &MemberId) -> Vec<u32> {
-        let all = self.streams.iter().filter(|(_, stream)| stream.id == *id && !stream.is_closing);
-        all.map(|(key, _)| *key).collect()
+    /// Another takes the place of a member, or it is none any more: its streams end, also those that are ending. Gives them.
+    pub(super) fn fence_streams_of(&mut self, id: &MemberId) -> Vec<u32> {
+        let all = self.streams.iter_mut().filter(|(_, stream)| stream.id == *id);
+        let keys: Vec<u32> = all
+            .map(|(key, stream)| {
+                stream.is_fenced = true;
+                *key
+            })
+            .collect();
+        keys.iter().for_each(|key| self.close_stream(*key, Close::Lost));
+        keys
     }
 
     /// A stream ends: what was asked before is carried out, then it is gone.
@@ -164,7 +172,7 @@ impl World {
         if std::mem::take(&mut stream.is_woken) {
             stream.state.take_change();
         }
-        match stream.state.next_task() {
+        match stream.state.next_task(stream.is_fenced) {
             Some(task) => {
                 stream.is_working = true;
                 self.begin(key, task)
@@ -209,13 +217,17 @@ impl World {
             Task::Leave { keep } => {
                 // Only a static member can keep its place.
                 match keep && stream.is_static {
+                    // What the stream of another says of the member is no reason to end it.
+                    _ if stream.is_fenced => {}
                     true => self.sessions.falls_silent(&member_id, now),
                     false => self.sessions.leaves(&member_id),
                 }
                 (Ask::Leave, GroupCommand::Leave(Leave { group, member_id, keep }))
             }
             Task::Disconnect => {
-                self.sessions.falls_silent(&member_id, now);
+                if !stream.is_fenced {
+                    self.sessions.falls_silent(&member_id, now);
+                }
                 (Ask::Disconnect, GroupCommand::Disconnect(Disconnect { group, member_id }))
             }
         };

@@ -109,10 +109,15 @@ impl Tail {
         Some(self.places.remove(index).reader.offset)
     }
 
-    /// Follows none of these any more, as [`Self::remove`]; gives the places that those had got to that were followed. Cost: one look at
-    /// each place.
-    pub fn remove_all(&mut self, gone: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Offset> {
+    /// Follows none of these any more, as [`Self::remove`]. Cost: one look at each place.
+    pub fn remove_all(&mut self, gone: &BTreeSet<TopicPartition>) {
         self.refused.retain(|(refused, _)| refused.is_none_or(|id| !gone.contains(&id)));
+        self.leave_all(gone);
+    }
+
+    /// Reads none of these any more; what can't be read is told all the same. Gives the places that those had got to that were followed.
+    /// Cost: one look at each place.
+    pub fn leave_all(&mut self, gone: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Offset> {
         let is_gone = |place: &mut TailPlace| gone.contains(&place.reader.partition().id());
         let removed = self.places.extract_if(.., is_gone);
         removed.map(|place| (place.reader.partition().id(), place.reader.offset)).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{Either, join4, select};
+use futures_util::future::{Either, join, join3, select};
 use futures_util::stream::FuturesUnordered;
 
 use super::errors::{group_error, partition_error};
@@ -36,12 +36,13 @@ pub(super) const WOKEN_AT_ONCE: usize = 16;
 
 /// Looks after groups until it is dropped. For one task of the broker; must run while groups have members.
 pub async fn look_after_groups(broker: Arc<Broker>) {
-    load_all(&broker).await;
-    let timers = keep_timers(&broker);
-    let targets = keep_targets(&broker);
-    let topics = follow_topics(&broker);
+    // WHY beside the load: members come back to groups that are loaded, and what is handed over to them waits for nobody.
     let wakes = wake_in_turn(broker.groups());
-    join4(timers, targets, topics, wakes).await;
+    let rest = async {
+        load_all(&broker).await;
+        join3(keep_timers(&broker), keep_targets(&broker), follow_topics(&broker)).await
+    };
+    join(wakes, rest).await;
 }
 
 /// Loads every group at a start, so that members that do not come back are missed.

@@ -13,10 +13,12 @@ use super::turns::Turns;
 use crate::base::limits::OFFSETS_PARTITIONS;
 use crate::base::{Error, GroupId, MemberId};
 use crate::broker::Broker;
+use crate::coordinator::group::rules::GroupRule;
 use crate::coordinator::group::{
     GroupCommand, GroupReply, GroupShard, GroupSignal, Topics, coordinator_partition,
 };
 use crate::coordinator::runtime::{Listener, ShardHost};
+use crate::env::rule::rules_of;
 use crate::env::{AwakeClock, Clock};
 
 /// One group machine with its log.
@@ -139,15 +141,7 @@ impl Broker {
     }
 }
 
-/// A machine without groups; with the feature `fault` it breaks the rule that a test names.
+/// A machine without groups.
 fn empty() -> GroupShard {
-    #[cfg(feature = "fault")]
-    {
-        use crate::coordinator::group::rules::GroupRule;
-        let is_named = |rule: &GroupRule| crate::env::rule::is_named_out(&format!("{rule:?}"));
-        if let Some(rule) = GroupRule::ALL.into_iter().find(is_named) {
-            return GroupShard::without(rule);
-        }
-    }
-    GroupShard::new()
+    GroupShard::under(rules_of(&GroupRule::ALL))
 }

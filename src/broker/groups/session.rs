@@ -7,7 +7,8 @@
 //!
 //! What is to be done, told and read is decided by [`state`], which is pure; this file and [`work`] carry it out.
 //!
-//! Reading order: [`held`] (what the member holds), [`commits`], [`state`], [`work`], then this file.
+//! Reading order: [`rules`], [`held`] (what the member holds), [`commits`], [`room`] (how much of what it says may wait), [`state`],
+//! [`work`], then this file.
 
 pub mod commits;
 pub mod held;
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::held::Place;
+use self::rules::SessionRule;
 use self::state::{Close, SessionState};
 use self::work::{Done, Worker, Working};
 use super::errors::position_error;
@@ -36,6 +38,7 @@ use crate::broker::fetch::{Opened, Tail, TailAnswer};
 use crate::broker::request::{FetchedPartition, TailRequest};
 use crate::coordinator::group::errors::PositionError;
 use crate::coordinator::group::views::MemberView;
+use crate::env::rule::rules_of;
 
 /// One open stream of a member.
 pub struct Session {
@@ -61,7 +64,8 @@ impl Session {
         let listening = broker.listen(group.clone(), view.member_id.clone());
         let tail = TailRequest { cursors: Vec::new(), form: options.form, max_bytes: options.max_bytes };
         let tail = Tail::open(broker, tail, broker.stopping()).await;
-        let mut state = SessionState::new(broker.budget(), options.out_of_range, options.credit_bytes);
+        let state = SessionState::new(broker.budget(), options.out_of_range, options.credit_bytes);
+        let mut state = state.under(rules_of(&SessionRule::ALL));
         let image = broker.image();
         state.joined(&claimed, &view, |id| image.topic_by_id(id).map(|topic| topic.name.clone()));
         let worker = Worker { broker: broker.clone(), group, member_id: view.member_id };
@@ -116,11 +120,12 @@ impl Session {
         self.state.add_credit(bytes);
     }
 
-    /// Sends nothing of these partitions until they are resumed; the member keeps them.
+    /// Sends no records of these partitions until they are resumed; the member keeps them. WHY an error that was not told is told all the
+    /// same: nothing is read of its partition before the member seeks, so it must hear of it.
     pub fn pause(&mut self, partitions: &[TopicPartition]) {
         let held: BTreeSet<TopicPartition> =
             partitions.iter().filter(|id| self.state.holds(**id)).copied().collect();
-        let places = self.tail.remove_all(&held);
+        let places = self.tail.leave_all(&held);
         for id in held {
             // WHY no epoch: what was read there was checked.
             let place = places.get(&id).map(|offset| Place { offset: *offset, leader_epoch: None });
@@ -150,14 +155,14 @@ impl Session {
         Ok(())
     }
 
-    /// The member goes for good; a static one may be kept for its successor.
+    /// The member goes for good; a static one may be kept for its successor. One that is back already on another stream stays.
     ///
     /// Errors: those of [`Broker::leave_group`]; it has its session timeout to come back then.
     pub async fn leave(self, keep: bool) -> Result<(), Error> {
         self.close(Close::Leaves { keep }).await
     }
 
-    /// The connection of the member was lost: it keeps what it has for its session timeout.
+    /// The connection of the member was lost, or another took its place: it keeps what it has for its session timeout.
     pub async fn lose(self) {
         // Nothing is left that could be refused.
         let _ = self.close(Close::Lost).await;
@@ -168,9 +173,6 @@ impl Session {
         self.state.close(close);
         let mut left = Ok(());
         loop {
-            if close == Close::Lost && self.listening.is_fenced() {
-                self.state.close(Close::Fenced);
-            }
             self.begin_work();
             let Some(work) = self.working.take() else { return left };
             if let Done::Left(result) = work.await {
@@ -182,7 +184,7 @@ impl Session {
 
     fn begin_work(&mut self) {
         if self.working.is_none()
-            && let Some(task) = self.state.next_task()
+            && let Some(task) = self.state.next_task(self.listening.is_fenced())
         {
             self.working = Some(self.worker.clone().begin(task));
         }

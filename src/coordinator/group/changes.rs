@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::command::{GroupSignal, GroupTimer};
 use super::errors::MemberError;
 use super::records::{Current, GroupHead, GroupRecord, Membership};
-use super::rules::{GroupRule, Rules};
+use super::rules::GroupRule;
 use super::shard::GroupShard;
 use super::start::Start;
 use super::state::{Group, MemberRef};
 use super::topics::Topics;
 use super::views::MemberView;
 use super::wanted::{Wanted, topics_hash};
+use crate::base::rules::Rules;
 use crate::base::{GroupId, MemberEpoch, MemberId};
 use crate::coordinator::Effects;
 
@@ -23,7 +24,7 @@ const HEARTBEATS_PER_SESSION: i32 = 3;
 pub(super) struct GroupRef<'a> {
     pub(super) id: &'a GroupId,
     pub(super) group: &'a Group,
-    pub(super) rules: Rules,
+    pub(super) rules: Rules<GroupRule>,
 }
 
 /// What a group's subscriptions come to after a command.

@@ -57,31 +57,3 @@ impl GroupRule {
         Self::AssignOnLoad,
     ];
 }
-
-/// The rules that hold: all, but for the one that a test took out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Rules {
-    #[cfg(any(test, feature = "fault"))]
-    out: Option<GroupRule>,
-}
-
-#[cfg(any(test, feature = "fault"))]
-impl Rules {
-    /// All but this one.
-    pub(super) fn without(rule: GroupRule) -> Self {
-        Self { out: Some(rule) }
-    }
-
-    /// Whether the rule holds.
-    pub(super) fn hold(self, rule: GroupRule) -> bool {
-        self.out != Some(rule)
-    }
-}
-
-#[cfg(not(any(test, feature = "fault")))]
-impl Rules {
-    /// Whether the rule holds.
-    pub(super) const fn hold(self, _rule: GroupRule) -> bool {
-        true
-    }
-}

@@ -8,9 +8,10 @@ use super::command::{GroupCommand, GroupReply, GroupSignal, GroupTimer};
 use super::errors::{GroupError, MemberError};
 use super::memory::GROUP_BYTES;
 use super::records::GroupRecord;
-use super::rules::{GroupRule, Rules};
+use super::rules::GroupRule;
 use super::state::{Group, MemberRef};
 use super::topics::Topics;
+use crate::base::rules::Rules;
 use crate::base::{GroupId, MemberId, Offset};
 use crate::coordinator::{Effects, Now, Shard, StoredRecord};
 
@@ -26,7 +27,7 @@ pub struct GroupShard {
     pub(super) groups: BTreeMap<GroupId, Group>,
     /// Memory of all of them, without what each takes by itself.
     bytes: u64,
-    rules: Rules,
+    rules: Rules<GroupRule>,
 }
 
 /// How much a machine holds.
@@ -46,10 +47,9 @@ impl GroupShard {
         Self::default()
     }
 
-    /// A machine that breaks a rule.
-    #[cfg(any(test, feature = "fault"))]
-    pub fn without(rule: GroupRule) -> Self {
-        Self { rules: Rules::without(rule), ..Self::default() }
+    /// A machine without groups, under these rules.
+    pub fn under(rules: Rules<GroupRule>) -> Self {
+        Self { rules, ..Self::default() }
     }
 
     /// What the group's next target is to be worked out from; `None` when there is nothing to work out: the target is up to date, or
@@ -69,7 +69,7 @@ impl GroupShard {
         counts
     }
 
-    pub(super) fn rules(&self) -> Rules {
+    pub(super) fn rules(&self) -> Rules<GroupRule> {
         self.rules
     }
 

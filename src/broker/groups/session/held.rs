@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::rules::{SessionRule, SessionRules};
+use super::rules::SessionRule;
 use crate::base::offset::NO_EPOCH;
+use crate::base::rules::Rules;
 use crate::base::{LeaderEpoch, MemberEpoch, Offset, TopicId, TopicPartition};
 use crate::broker::groups::frames::{AssignedPartition, RevokedPartition};
 use crate::coordinator::group::commands::Owned;
@@ -103,13 +104,12 @@ pub struct Holdings {
     held: BTreeMap<TopicPartition, Held>,
     /// Told to be given up, and not given up yet.
     leaving: BTreeMap<TopicPartition, Leaving>,
-    rules: SessionRules,
+    rules: Rules<SessionRule>,
 }
 
 impl Holdings {
     /// Nothing is held, under these rules.
-    #[cfg(any(test, feature = "fault"))]
-    pub fn under(rules: SessionRules) -> Self {
+    pub fn under(rules: Rules<SessionRule>) -> Self {
         Self { rules, ..Self::default() }
     }
 

@@ -15,38 +15,18 @@ pub enum SessionRule {
     CommitSince,
     /// A member that could not leave is missed after its session timeout.
     MissWhoStays,
+    /// Of a member that is back on another stream the one before takes no leave.
+    StayForNext,
 }
 
 impl SessionRule {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AskFirst, Self::StopRevoked, Self::OpenIfDue, Self::CommitSince, Self::MissWhoStays];
-}
-
-/// The rules that hold: all, but for the one that a test took out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SessionRules {
-    #[cfg(any(test, feature = "fault"))]
-    out: Option<SessionRule>,
-}
-
-#[cfg(any(test, feature = "fault"))]
-impl SessionRules {
-    /// All but this one.
-    pub fn without(rule: SessionRule) -> Self {
-        Self { out: Some(rule) }
-    }
-
-    /// Whether the rule holds.
-    pub(super) fn hold(self, rule: SessionRule) -> bool {
-        self.out != Some(rule)
-    }
-}
-
-#[cfg(not(any(test, feature = "fault")))]
-impl SessionRules {
-    /// Whether the rule holds.
-    pub(super) const fn hold(self, _rule: SessionRule) -> bool {
-        true
-    }
+    pub const ALL: [Self; 6] = [
+        Self::AskFirst,
+        Self::StopRevoked,
+        Self::OpenIfDue,
+        Self::CommitSince,
+        Self::MissWhoStays,
+        Self::StayForNext,
+    ];
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::commits::{Commits, Outcome};
 use super::held::{Begun, Change, Holdings, Place};
 use super::room::Room;
-use super::rules::{SessionRule, SessionRules};
+use super::rules::SessionRule;
 use crate::base::budget::Budget;
+use crate::base::rules::Rules;
 use crate::base::{Error, ErrorKind, MemberEpoch, TopicId, TopicPartition};
 use crate::broker::groups::frames::{CommitFrame, OutOfRange, SessionEvent};
 use crate::coordinator::group::commands::Owned;
@@ -63,10 +64,8 @@ pub enum Close {
         /// For its successor.
         keep: bool,
     },
-    /// The connection of the member was lost.
+    /// Its connection was lost, or another took its place.
     Lost,
-    /// Another took the member's place.
-    Fenced,
 }
 
 /// All that a session knows.
@@ -82,7 +81,7 @@ pub struct SessionState {
     /// Of commits that are not answered; all else that waits is bounded by what the member holds.
     room: Room,
     is_closing: bool,
-    rules: SessionRules,
+    rules: Rules<SessionRule>,
 }
 
 impl SessionState {
@@ -98,14 +97,13 @@ impl SessionState {
             waiting: VecDeque::new(),
             room: Room::new(budget),
             is_closing: false,
-            rules: SessionRules::default(),
+            rules: Rules::default(),
         }
     }
 
     /// The same under other rules.
-    #[cfg(any(test, feature = "fault"))]
     #[must_use]
-    pub fn under(self, rules: SessionRules) -> Self {
+    pub fn under(self, rules: Rules<SessionRule>) -> Self {
         Self { holdings: Holdings::under(rules), rules, ..self }
     }
 
@@ -142,10 +140,15 @@ impl SessionState {
         Some(event)
     }
 
-    /// What is to be done next, when nothing is under way.
-    pub fn next_task(&mut self) -> Option<Task> {
+    /// What is to be done next, when nothing is under way. `is_fenced`: another took the member's place by now, and it is for that one to
+    /// say when the member goes. WHY asked here: a goodbye waits for the commits before it, and the member may be back meanwhile.
+    pub fn next_task(&mut self, is_fenced: bool) -> Option<Task> {
         loop {
             let work = self.waiting.pop_front()?;
+            let is_goodbye = matches!(work, Work::Leave { .. } | Work::Disconnect);
+            if is_goodbye && is_fenced && self.rules.hold(SessionRule::StayForNext) {
+                continue;
+            }
             if let Some(task) = self.begun(work) {
                 return Some(task);
             }
@@ -353,10 +356,9 @@ impl SessionState {
     pub fn close(&mut self, close: Close) {
         self.is_closing = true;
         self.waiting.retain(|work| matches!(work, Work::Commit(_)));
-        self.waiting.extend(match close {
-            Close::Leaves { keep } => Some(Work::Leave { keep }),
-            Close::Lost => Some(Work::Disconnect),
-            Close::Fenced => None,
+        self.waiting.push_back(match close {
+            Close::Leaves { keep } => Work::Leave { keep },
+            Close::Lost => Work::Disconnect,
         });
     }
 }

@@ -132,6 +132,20 @@ async fn many_members_are_woken_a_few_at_a_time() {
 }
 
 #[tokio::test]
+async fn members_are_woken_while_groups_are_loaded() {
+    let mut world = World::start(1 << 30).await;
+    world.commit(0..1, 0).await.unwrap();
+    world.restart().await;
+    let (member, groups) = (MemberId::stored("m"), world.broker.groups());
+    let listening = world.broker.listen(group(), member.clone());
+    let mut care = Care::of(&world);
+    groups.board().take(GroupSignal::Wake { group: group(), member });
+    assert!(care.0.as_mut().now_or_never().is_none(), "it never ends");
+    assert!(listening.changed().now_or_never().is_some());
+    assert!(groups.hosts().count() < 50, "the others are loaded after this");
+}
+
+#[tokio::test]
 async fn a_crowd_that_joins_has_its_turn_a_few_at_a_time() {
     const RECORDS_OF_A_JOIN: i64 = 3;
     let world = World::start(1 << 30).await;

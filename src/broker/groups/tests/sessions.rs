@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use super::{TOPIC, World, joining};
 use crate::base::{Error, ErrorKind, Offset, TopicPartition};
 use crate::broker::Broker;
-use crate::broker::groups::OffsetCommit;
 use crate::broker::groups::session::{CommitFrame, OutOfRange, Session, SessionEvent, SessionOptions};
+use crate::broker::groups::{JoinRequest, OffsetCommit};
 use crate::broker::request::{Content, Form};
 use crate::record::{BatchBuilder, Codec, NewRecord, ValidBatch};
 
@@ -57,11 +57,15 @@ enum Seen {
 
 impl Reader {
     async fn open(world: &World) -> Self {
+        Self::join(world, joining("reader")).await
+    }
+
+    async fn join(world: &World, request: JoinRequest) -> Self {
         let targets = targets(&world.broker);
         let out_of_range = OutOfRange::Error;
         let options =
             SessionOptions { form: Form::Records, max_bytes: 1 << 20, credit_bytes: None, out_of_range };
-        let session = Session::open(&world.broker, joining("reader"), options).await.unwrap();
+        let session = Session::open(&world.broker, request, options).await.unwrap();
         Self { session, _targets: targets }
     }
 
@@ -106,6 +110,14 @@ impl Reader {
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => return Seen::Error(error.kind),
             }
+        }
+    }
+
+    /// Works while nothing can be told.
+    async fn works_untold(&mut self) {
+        for _ in 0..1_000 {
+            assert!(self.session.next(false).now_or_never().is_none(), "nothing is told");
+            tokio::task::yield_now().await;
         }
     }
 
@@ -181,10 +193,23 @@ async fn an_error_that_was_not_told_goes_with_the_place_that_gave_it() {
     let id = reader.assigned().await[0];
     assert_eq!(reader.sees().await, Seen::Records(0, 0));
     reader.session.seek(id, 1, Some(7), 1).unwrap();
-    for _ in 0..1_000 {
-        assert!(reader.session.next(false).now_or_never().is_none(), "nothing is told");
-        tokio::task::yield_now().await;
-    }
+    reader.works_untold().await;
+    reader.session.seek(id, 1, None, 2).unwrap();
+    assert_eq!(reader.sees().await, Seen::Records(1, 2));
+}
+
+#[tokio::test]
+async fn an_error_that_was_not_told_survives_a_pause() {
+    let world = World::start(1 << 30).await;
+    produce(&world.broker, 0, 3).await;
+    let mut reader = Reader::open(&world).await;
+    let id = reader.assigned().await[0];
+    assert_eq!(reader.sees().await, Seen::Records(0, 0));
+    reader.session.seek(id, 1, Some(7), 1).unwrap();
+    reader.works_untold().await;
+    reader.session.pause(&[id]);
+    reader.session.resume(&[id]);
+    assert_eq!(reader.sees().await, Seen::Error(ErrorKind::Diverged));
     reader.session.seek(id, 1, None, 2).unwrap();
     assert_eq!(reader.sees().await, Seen::Records(1, 2));
 }
@@ -248,6 +273,39 @@ async fn the_late_word_of_a_lost_stream_ends_no_member_that_has_another_one() {
     reader.assigned().await;
     let (group, member, _) = reader.session.member();
     world.broker.disconnect_member(group, member.clone()).await.unwrap();
+    reader.is_not_missed(&world).await;
+}
+
+#[tokio::test]
+async fn the_late_goodbye_of_a_stream_ends_no_member_that_has_another_one() {
+    for instance_id in ["", "i"] {
+        let world = World::start(1 << 30).await;
+        let joins = JoinRequest { instance_id: instance_id.to_owned(), ..joining("reader") };
+        let mut first = Reader::join(&world, joins.clone()).await;
+        first.assigned().await;
+        let member_id = first.session.member().1.to_string();
+        first.commit([place(1)]);
+        let mut leaving = Box::pin(first.session.leave(true));
+        assert!((&mut leaving).now_or_never().is_none(), "it waits for the commit");
+        let mut second = Reader::join(&world, JoinRequest { member_id, ..joins }).await;
+        second.assigned().await;
+        leaving.await.unwrap();
+        assert_eq!(world.committed().await, [1], "what was asked before the goodbye is done");
+        let host = world.broker.group_host(&super::group()).await.unwrap();
+        assert_eq!((world.members().await, host.next_timer()), (1, None));
+        second.commit([place(2)]);
+        assert_eq!(second.sees().await, Seen::Committed(vec![Ok(())]));
+    }
+}
+
+#[tokio::test]
+async fn a_goodbye_that_keeps_the_place_ends_no_member_that_has_a_stream() {
+    let world = World::start(1 << 30).await;
+    let joins = JoinRequest { instance_id: "i".to_owned(), ..joining("reader") };
+    let mut reader = Reader::join(&world, joins).await;
+    reader.assigned().await;
+    let (group, member, _) = reader.session.member();
+    world.broker.leave_group(group, member.clone(), true).await.unwrap();
     reader.is_not_missed(&world).await;
 }
 

@@ -29,6 +29,8 @@ impl Leave {
         let (at, member) = shard.member(&self.group, &self.member_id)?;
         if self.keep && member.membership.instance_id.is_some() {
             at.hear(member, false, out);
+            // WHY: as of a lost stream, its word may come after the member opened another one.
+            at.wake(member.id, out);
         } else {
             at.remove(member, out);
         }

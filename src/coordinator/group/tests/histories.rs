@@ -16,6 +16,7 @@ use super::super::rules::GroupRule;
 use super::super::shard::GroupShard;
 use super::super::topics::Topics;
 use super::world::{Checked, Life, World, ensure};
+use crate::base::rules::Rules;
 use crate::base::{GroupId, MemberEpoch, Offset, TopicPartition};
 use crate::coordinator::{Effects, Shard, StoredRecord};
 
@@ -105,7 +106,7 @@ fn replayed(log: &[StoredRecord], mut shard: GroupShard) -> GroupShard {
 }
 
 fn machine(out: Option<GroupRule>) -> GroupShard {
-    out.map_or_else(GroupShard::new, GroupShard::without)
+    GroupShard::under(Rules::without(out))
 }
 
 impl World {
