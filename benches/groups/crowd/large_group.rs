@@ -14,7 +14,6 @@ use crate::Scale;
 use crate::broker::Broker;
 
 const TOPIC: &str = "wide";
-const GROUP: &str = "crowd";
 /// Joins and leaves of one member of which the median counts, at least.
 const CHANGES_MIN: usize = 5;
 const WAIT: Duration = Duration::from_secs(120);
@@ -28,9 +27,10 @@ pub(crate) fn measure(scale: Scale) {
     };
     println!(
         "\n| members and partitions | all at once: settled after, ms | CPU, ms | one leaves: settled after, ms | it comes back: settled \
-         after, ms | p99 of another topic's writers: at rest, ms | during all of this, ms |"
+         after, ms | p99 of another topic's writers: at rest, ms | while one comes and goes, ms | of a broker beside it, ms | while all \
+         come at once, ms | of a broker beside it, ms |"
     );
-    println!("|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for count in counts {
         let broker = Broker::start();
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -48,15 +48,42 @@ async fn row(broker: &Broker, count: usize, quiet: Duration) {
     let probe = Probe::start(broker.address());
     sleep(quiet).await;
     let at_rest = probe.p99();
-    let probe = Probe::start(broker.address());
+    let here = churn((broker, &channels), "crowd", count, (quiet, broker.address())).await;
+    // What the machine has left for a broker that none of this is asked of.
+    let elsewhere = Broker::start();
+    let there = churn((broker, &channels), "crowd-again", count, (quiet, elsewhere.address())).await;
+    let [first, cpu, leave, join] = here.took;
+    let [at_once, changes] = here.p99;
+    let [beside_at_once, beside_changes] = there.p99;
+    let times = [first, cpu, leave, join, at_rest, changes, beside_changes, at_once, beside_at_once].map(ms);
+    println!("| {count} | {} |", times.join(" | "));
+}
+
+/// What a group of `count` members took that came at once, and of which one left and came back again and again.
+struct Churn {
+    /// All at once, CPU of the broker for that, one leaves, it comes back.
+    took: [Duration; 4],
+    /// Of writers while all come, and while one leaves and comes back.
+    p99: [Duration; 2],
+}
+
+async fn churn(
+    (broker, channels): (&Broker, &[Channel]),
+    group: &str,
+    count: usize,
+    (length, probed): (Duration, &str),
+) -> Churn {
+    let probe = Probe::start(probed);
     let (used, began) = (cpu(broker.pid()), Instant::now());
-    let join = |number: usize| join(&channels[number % channels.len()]);
+    let join = |number: usize| Member::join(&channels[number % channels.len()], group.to_owned(), TOPIC);
     let mut members: Vec<Member> = (0..count).map(join).collect();
     let first = settled(&members, count, began).await;
     let of_the_first = cpu(broker.pid()) - used;
+    let at_once = probe.p99();
+    let probe = Probe::start(probed);
     let (mut leaves, mut joins) = (Vec::new(), Vec::new());
     let all = Instant::now();
-    while joins.len() < CHANGES_MIN || all.elapsed() < quiet {
+    while joins.len() < CHANGES_MIN || all.elapsed() < length {
         let began = Instant::now();
         drop(members.swap_remove(0));
         leaves.push(settled(&members, count, began).await);
@@ -64,20 +91,7 @@ async fn row(broker: &Broker, count: usize, quiet: Duration) {
         members.push(join(joins.len()));
         joins.push(settled(&members, count, began).await);
     }
-    let during = probe.p99();
-    println!(
-        "| {count} | {} | {} | {} | {} | {} | {} |",
-        ms(first),
-        ms(of_the_first),
-        ms(median(leaves)),
-        ms(median(joins)),
-        ms(at_rest),
-        ms(during)
-    );
-}
-
-fn join(channel: &Channel) -> Member {
-    Member::join(channel, GROUP.to_owned(), TOPIC)
+    Churn { took: [first, of_the_first, median(leaves), median(joins)], p99: [at_once, probe.p99()] }
 }
 
 /// Waits until every partition is held and none of the members holds more than one beyond its share.
