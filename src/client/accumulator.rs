@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::metadata::KnownTopic;
@@ -19,7 +20,10 @@ use crate::record::{BatchBuilder, BuildError, NewRecord};
 pub(super) struct Accumulator {
     linger: Duration,
     batch_bytes: usize,
-    queues: HashMap<TopicPartition, VecDeque<OpenBatch>>,
+    // WHY another hasher: a lookup for each record, by ids that nobody chooses to collide.
+    queues: HashMap<TopicPartition, VecDeque<OpenBatch>, RandomState>,
+    /// Bytes of the last batch that each partition had: the next one begins with as much room.
+    last_bytes: HashMap<TopicPartition, usize, RandomState>,
     /// Partitions with batches, each once, in turn.
     turns: VecDeque<TopicPartition>,
     /// Promises of all batches without result, waiting or sent, by batch number.
@@ -65,7 +69,8 @@ impl Accumulator {
         Self {
             linger,
             batch_bytes,
-            queues: HashMap::new(),
+            queues: HashMap::default(),
+            last_bytes: HashMap::default(),
             turns: VecDeque::new(),
             pledges: BTreeMap::new(),
             next_number: 0,
@@ -95,7 +100,9 @@ impl Accumulator {
             }
             batch.closed = true;
         }
-        let (batch, delivery) = OpenBatch::begin(self.next_number, place, record, now)?;
+        let room = self.last_bytes.get(&key).map_or(0, |bytes| (*bytes).min(bytes_max));
+        let builder = BatchBuilder::with_capacity(room);
+        let (batch, delivery) = OpenBatch::begin((self.next_number, builder), place, record, now)?;
         self.next_number += 1;
         self.record_count += 1;
         self.pledges.insert(batch.number, batch.pledge.clone());
@@ -115,6 +122,7 @@ impl Accumulator {
             let batch = if due { queue.pop_front() } else { None };
             self.keep_turn(key);
             if let Some(batch) = batch {
+                self.last_bytes.insert(key, batch.builder.size_bytes());
                 return Some(batch.seal(key.partition));
             }
         }
@@ -182,13 +190,12 @@ impl Accumulator {
 impl OpenBatch {
     /// A batch of one record.
     fn begin(
-        number: u64,
+        (number, mut builder): (u64, BatchBuilder),
         place: Place<'_>,
         record: &NewRecord<'_>,
         now: Duration,
     ) -> Result<(Self, Delivery), BuildError> {
         let Place { topic, partition, memory } = place;
-        let mut builder = BatchBuilder::new();
         builder.append(record)?;
         let (holder, pledge) = PledgeHolder::new();
         let delivery = Delivery::new(pledge.clone(), topic, partition, 0, record.timestamp);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use super::connection::Connection;
@@ -32,7 +33,8 @@ pub(super) struct KnownTopic {
 pub(super) struct Metadata {
     connection: Connection,
     clock: Arc<dyn Clock>,
-    topics: Arc<RwLock<HashMap<Arc<str>, Arc<KnownTopic>>>>,
+    // WHY another hasher: a lookup for each record, by names that this process gives.
+    topics: Arc<RwLock<HashMap<Arc<str>, Arc<KnownTopic>, RandomState>>>,
     /// Held by whoever is asking the broker, so that many waiters ask once.
     asking: Arc<tokio::sync::Mutex<()>>,
 }
@@ -43,21 +45,21 @@ impl Metadata {
         Self { connection, clock, topics: Arc::default(), asking: Arc::default() }
     }
 
-    /// The topic if it is known and fresh. Cost: a read lock.
-    pub(super) fn known(&self, name: &str) -> Option<Arc<KnownTopic>> {
+    /// The topic if it is known and fresh at `now` (monotonic). Cost: a read lock.
+    pub(super) fn known(&self, name: &str, now: Duration) -> Option<Arc<KnownTopic>> {
         let topic = self.topics.read().get(name).cloned()?;
-        (self.clock.monotonic().saturating_sub(topic.fetched_at) < FRESH_FOR).then_some(topic)
+        (now.saturating_sub(topic.fetched_at) < FRESH_FOR).then_some(topic)
     }
 
     /// The topic, asked from the broker when it is not known or not fresh.
     ///
     /// Errors: TOPIC_NOT_FOUND with the closest name; UNAVAILABLE, TIMED_OUT.
     pub(super) async fn topic(&self, name: &str) -> Result<Arc<KnownTopic>, Error> {
-        if let Some(topic) = self.known(name) {
+        if let Some(topic) = self.known(name, self.clock.monotonic()) {
             return Ok(topic);
         }
         let _asking = self.asking.lock().await;
-        if let Some(topic) = self.known(name) {
+        if let Some(topic) = self.known(name, self.clock.monotonic()) {
             return Ok(topic);
         }
         let reply =

@@ -27,7 +27,7 @@ use super::retry::Backoff;
 use crate::base::size::print_bytes;
 use crate::base::time::{as_ms, print_ms};
 use crate::base::{Error, ErrorKind, Outcome};
-use crate::record::{BatchBuilder, NewRecord};
+use crate::record::{BatchBuilder, HEADER_BYTES, NewRecord};
 
 pub(super) use batch::{Batch, Body};
 pub(super) use builder::Options;
@@ -139,8 +139,10 @@ impl Producer {
 
     async fn hand_over(&self, record: Record) -> Result<Delivery, Error> {
         let shared = &*self.shared;
-        let deadline = shared.now() + shared.options.delivery_timeout;
-        let topic = match shared.parts.metadata.known(&record.topic) {
+        // WHY once: a clock costs as much as all the rest of a small record.
+        let now = shared.now();
+        let deadline = now + shared.options.delivery_timeout;
+        let topic = match shared.parts.metadata.known(&record.topic, now) {
             Some(topic) => topic,
             None => shared.look_up(&record.topic, deadline).await?,
         };
@@ -153,9 +155,18 @@ impl Producer {
             value: record.value.as_deref(),
             headers: &headers,
         };
-        check_size(&topic, &new)?;
-        let memory = shared.reserve(&record, deadline).await?;
-        shared.push(&topic, &record, &new, memory)
+        let memory_bytes = record.memory_bytes();
+        // What memory it is counted with is never below its size in a batch.
+        if HEADER_BYTES + memory_bytes > batch_bytes_max(&topic) {
+            check_size(&topic, &new)?;
+        }
+        match shared.reserve_at_once(memory_bytes) {
+            Some(memory) => shared.push((&topic, &record, &new), memory, now),
+            None => {
+                let memory = shared.reserve(&record, deadline).await?;
+                shared.push((&topic, &record, &new), memory, shared.now())
+            }
+        }
     }
 
     /// Waits until every record sent before has its result, lingering ones included. Failures show in the deliveries
@@ -249,6 +260,11 @@ impl Shared {
         Ok(topic)
     }
 
+    /// Memory for a record, if it is there and nobody waits for it.
+    fn reserve_at_once(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.memory.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+
     /// Memory for a record, waited for until `deadline`.
     async fn reserve(&self, record: &Record, deadline: Duration) -> Result<OwnedSemaphorePermit, Error> {
         let bytes = record.memory_bytes();
@@ -256,9 +272,6 @@ impl Shared {
         let permits = u32::try_from(bytes).ok().filter(|_| bytes <= limit);
         let permits =
             permits.ok_or_else(|| too_large(&record.topic, bytes, limit, "the producer's buffer_memory"))?;
-        if let Ok(permit) = self.memory.clone().try_acquire_many_owned(permits) {
-            return Ok(permit);
-        }
         tokio::select! {
             permit = self.memory.clone().acquire_many_owned(permits) => {
                 Ok(permit.expect("the semaphore is never closed"))
@@ -279,12 +292,10 @@ impl Shared {
 
     fn push(
         &self,
-        topic: &Arc<KnownTopic>,
-        record: &Record,
-        new: &NewRecord<'_>,
+        (topic, record, new): (&Arc<KnownTopic>, &Record, &NewRecord<'_>),
         memory: OwnedSemaphorePermit,
+        now: Duration,
     ) -> Result<Delivery, Error> {
-        let now = self.now();
         let pushed = {
             let mut queue = self.queue.lock();
             let partition = queue.partitioner.choose(topic, record);

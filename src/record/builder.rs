@@ -96,7 +96,8 @@ pub(super) fn check_header_count(count: usize) -> Result<(), RecordFault> {
 /// topic. Its buffer is kept from one batch to the next.
 #[derive(Debug)]
 pub struct BatchBuilder {
-    records: Vec<u8>,
+    /// Room for the header, then the records. WHY: a batch that no codec changes is then built where it lies.
+    buffer: Vec<u8>,
     record_count: i32,
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
@@ -111,12 +112,14 @@ impl Default for BatchBuilder {
 impl BatchBuilder {
     /// An empty batch.
     pub fn new() -> Self {
-        Self {
-            records: Vec::new(),
-            record_count: 0,
-            base_timestamp: NO_TIMESTAMP,
-            max_timestamp: NO_TIMESTAMP,
-        }
+        Self::with_capacity(0)
+    }
+
+    /// An empty batch whose buffer holds this many bytes, header included, before it grows.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut buffer = Vec::with_capacity(bytes.max(HEADER_BYTES));
+        buffer.resize(HEADER_BYTES, 0);
+        Self { buffer, record_count: 0, base_timestamp: NO_TIMESTAMP, max_timestamp: NO_TIMESTAMP }
     }
 
     /// Adds a record. Cost: one copy; allocates only while the buffer grows.
@@ -162,7 +165,7 @@ impl BatchBuilder {
 
     /// All lengths fit 32 bits: `append` has checked the size of the whole batch.
     fn write(&mut self, record: &NewRecord<'_>, sizes: RecordSizes) {
-        let out = &mut self.records;
+        let out = &mut self.buffer;
         write_varlong(out, sizes.body_bytes as i64);
         out.push(0);
         write_varlong(out, sizes.timestamp_delta);
@@ -178,7 +181,7 @@ impl BatchBuilder {
 
     /// Bytes of the batch so far, header included, before compression.
     pub fn size_bytes(&self) -> usize {
-        HEADER_BYTES + self.records.len()
+        self.buffer.len()
     }
 
     /// Bytes of the batch with this record added, before compression.
@@ -199,7 +202,7 @@ impl BatchBuilder {
 
     /// Drops all records; the buffer stays.
     pub fn clear(&mut self) {
-        self.records.clear();
+        self.buffer.truncate(HEADER_BYTES);
         self.record_count = 0;
         self.base_timestamp = NO_TIMESTAMP;
         self.max_timestamp = NO_TIMESTAMP;
@@ -219,6 +222,18 @@ impl BatchBuilder {
         Ok(Bytes::from(batch))
     }
 
+    /// The batch, with fields as those of [`BatchBuilder::build`]. Cost: the checksum; without a codec no copy and no allocation.
+    ///
+    /// Errors: as [`BatchBuilder::build`].
+    pub fn into_batch(mut self, codec: Codec, producer: ProducerFields) -> Result<Bytes, BuildError> {
+        if codec != Codec::None {
+            return self.build(codec, producer);
+        }
+        let (header, _) = self.build_parts(codec, producer)?;
+        self.buffer[..HEADER_BYTES].copy_from_slice(&header.write());
+        Ok(Bytes::from(self.buffer))
+    }
+
     /// Header and body of the batch; the records stay.
     pub(super) fn build_parts(
         &self,
@@ -228,7 +243,7 @@ impl BatchBuilder {
         if self.is_empty() {
             return Err(BuildError::Empty);
         }
-        let body = codec.compress(&self.records);
+        let body = codec.compress(&self.buffer[HEADER_BYTES..]);
         let header = BatchHeader {
             base_offset: 0,
             batch_length: 0,
@@ -282,4 +297,34 @@ fn write_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
     let Some(bytes) = field else { return write_varint(out, -1) };
     write_varlong(out, bytes.len() as i64);
     out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_the_same_where_it_lies_and_copied() {
+        let fields = ProducerFields { producer_id: 7, producer_epoch: 2, base_sequence: 40 };
+        for codec in Codec::ALL {
+            let mut builder = BatchBuilder::with_capacity(300);
+            let capacity = builder.buffer.capacity();
+            for number in 0..5 {
+                let headers = [("h", Some(&b"x"[..])), ("i", None)];
+                let value = vec![number; usize::from(number) * 10];
+                let record = NewRecord { timestamp: 5, key: None, value: Some(&value), headers: &headers };
+                builder.append(&record).expect("sound");
+            }
+            assert_eq!(builder.buffer.capacity(), capacity, "the room was enough");
+            let (header, body) = builder.build_parts(codec, fields).expect("sound");
+            let copied = [&header.write()[..], &body].concat();
+            drop(body);
+            let place = builder.buffer.as_ptr();
+            let batch = builder.into_batch(codec, fields).expect("sound");
+            assert_eq!(batch, copied);
+            assert_eq!(batch.as_ptr() == place, codec == Codec::None);
+        }
+        let nothing = BatchBuilder::new().into_batch(Codec::None, fields);
+        assert_eq!(nothing, Err(BuildError::Empty));
+    }
 }

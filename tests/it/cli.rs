@@ -1,6 +1,7 @@
 //! The command line as its users meet it: flags, what goes to stdout and what to stderr, exit codes.
 
 mod about;
+mod bench;
 mod cluster;
 mod consume;
 mod ends;

@@ -92,6 +92,11 @@ impl Served {
         *self = Self::start_in(folder);
     }
 
+    /// Signals the broker.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), signal).unwrap();
+    }
+
     /// Kills the broker, as a power cut would; its folder stays.
     pub(crate) fn kill(&mut self) {
         let _ = self.process.kill();

@@ -15,8 +15,6 @@ use crate::client::{Client, Consumer, Delivery, Producer, Record, Start};
 
 /// Records without result may take this much memory: enough to hold whole batches of the largest size on the way.
 const BUFFER_MEMORY: usize = 64 << 20;
-/// A record that has no result after this long fails the run.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Records that are handed on at once at most, so that others get their turn.
 const TAKEN_MAX: usize = 4_096;
 
@@ -24,6 +22,7 @@ const TAKEN_MAX: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct WeirDriver {
     address: String,
+    timeout: Duration,
 }
 
 /// Writes on a producer of its own.
@@ -39,13 +38,14 @@ pub struct WeirReader(Consumer);
 pub struct WeirAck(Delivery);
 
 impl WeirDriver {
-    /// For the broker at `address`.
-    pub fn new(address: impl Into<String>) -> Self {
-        Self { address: address.into() }
+    /// For the broker at `address`; a connection or request may take `timeout`.
+    pub fn new(address: impl Into<String>, timeout: Duration) -> Self {
+        Self { address: address.into(), timeout }
     }
 
     async fn client(&self) -> Result<Client, Error> {
-        Client::connect(&self.address).await
+        let builder = Client::builder(&self.address);
+        builder.connect_timeout(self.timeout).request_timeout(self.timeout).connect().await
     }
 }
 
@@ -80,7 +80,7 @@ impl Driver for WeirDriver {
         let producer = self.client().await?.producer();
         let producer = producer.acks(options.acks).batch_bytes(options.batch_bytes).linger(options.linger);
         let producer = producer.compression(options.codec).buffer_memory(BUFFER_MEMORY);
-        let producer = producer.delivery_timeout(DELIVERY_TIMEOUT).build().await?;
+        let producer = producer.delivery_timeout(self.timeout).build().await?;
         Ok(WeirWriter { producer, topic: topic.into() })
     }
 

@@ -86,7 +86,7 @@ pub struct ProduceBenchArgs {
     /// Connections that write
     #[arg(long, value_name = "N", default_value = "1", value_parser = writers)]
     pub writers: usize,
-    /// Records a second: max, N, or N..M for an even rise
+    /// Records a second: max, N, or N..M for an even rise or fall
     #[arg(short, long, value_name = "RATE", default_value = "max", value_parser = any_rate)]
     pub rate: Rate,
 }
@@ -123,7 +123,7 @@ pub struct LatencyBenchArgs {
     /// Batches and acknowledgements.
     #[command(flatten)]
     pub batches: BatchArgs,
-    /// Records a second: N, N..M for an even rise, or lone for one at a time
+    /// Records a second: N, N..M for an even rise or fall, or lone for one at a time
     #[arg(short, long, value_name = "RATE", default_value = "5000", value_parser = timed_rate)]
     pub rate: Rate,
     /// Sleep until something happens, as a service would; the wake-up is measured then
@@ -146,7 +146,7 @@ pub struct EndToEndBenchArgs {
     /// Batches and acknowledgements.
     #[command(flatten)]
     pub batches: BatchArgs,
-    /// Records a second: N, or N..M for an even rise
+    /// Records a second: N, or N..M for an even rise or fall
     #[arg(short, long, value_name = "RATE", default_value = "5000", value_parser = open_rate)]
     pub rate: Rate,
     /// Sleep until something happens, as a service would; the wake-up is measured then
@@ -254,7 +254,7 @@ fn value_bytes(text: &str) -> Result<usize, String> {
 }
 
 fn fill_bytes(text: &str) -> Result<u64, String> {
-    bytes_between(text, 1 << 10, 1 << 50)
+    bytes_between(text, 1 << 10, 1 << 40)
 }
 
 fn batch_bytes(text: &str) -> Result<usize, String> {
@@ -290,7 +290,7 @@ fn numbers(text: &str, others: &str) -> Result<Rate, String> {
         None => number(text).map(Rate::Steady),
     };
     read.ok_or_else(|| {
-        format!("it takes {others}records a second such as 5000, or a rise such as 1000..5000")
+        format!("it takes {others}records a second such as 5000, or a rise or fall such as 1000..5000")
     })
 }
 

@@ -1,7 +1,10 @@
 //! The order of events: a topic, the run, what came of it, and the topic gone again.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
+
+use tracing::subscriber::NoSubscriber;
 
 use super::args::{BatchArgs, BenchArgs, BenchCommand, CommonArgs};
 use super::live;
@@ -10,7 +13,7 @@ use super::{ceilings, sink};
 use crate::base::{Error, ErrorKind};
 use crate::bench::Rate;
 use crate::bench::driver::{Driver, Flush, WeirDriver};
-use crate::bench::run::{Outcome, Plan, Run};
+use crate::bench::run::{Plan, Run};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{document, print, print_document, print_warning};
@@ -46,40 +49,39 @@ pub async fn run(context: &Context, args: &BenchArgs) -> Result<Exit, Failure> {
     }
 }
 
-async fn measure(
-    context: &Context,
-    kind: Kind,
-    common: &CommonArgs,
-    mut plan: Plan,
-) -> Result<Exit, Failure> {
+async fn measure(context: &Context, kind: Kind, common: &CommonArgs, plan: Plan) -> Result<Exit, Failure> {
     let mut signals = Signals::caught();
     // WHY here: an address that can't be read is a mistake in the command line.
     drop(context.client().await?);
-    let driver = WeirDriver::new(context.global.bootstrap.as_str());
-    let version = with_progress(context, driver.version()).await?;
-    let topic = Topic::find(context, &driver, common).await?;
-    plan.topic.clone_from(&topic.name);
-    (plan.partitions, plan.flush) = (topic.partitions, topic.flush);
+    let driver = WeirDriver::new(context.global.bootstrap.as_str(), context.global.timeout);
+    if let Some(folder) = &common.out {
+        // WHY now: nobody wants to hear of it after the run.
+        std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
+    }
+    let topic = Topic::new(context, common);
+    let mut work = Box::pin(carry_out(context, &driver, (kind, plan), &topic));
     let end = tokio::select! {
-        outcome = carry_out(context, &driver, &plan, kind) => outcome.map(Ok),
+        told = &mut work => told.map(Ok),
         exit = signals.next() => Ok(Err(exit)),
     };
-    topic.remove(&driver).await?;
-    let outcome = match end? {
-        Ok(outcome) => outcome,
-        Err(exit) => return Ok(exit),
-    };
-    let told = Told { kind, system: (driver.name().to_owned(), version), plan, outcome };
-    tell(context, &told, common.out.as_deref())?;
-    Ok(Exit::Done)
+    // Who stops a run knows that records are under way.
+    tracing::subscriber::with_default(NoSubscriber::new(), || drop(work));
+    topic.remove(&driver, &mut signals).await;
+    match end? {
+        Ok(told) => tell(context, &told, common.out.as_deref()).map(|()| Exit::Done),
+        Err(exit) => Ok(exit),
+    }
 }
 
-async fn carry_out<D: Driver>(
+async fn carry_out(
     context: &Context,
-    driver: &D,
-    plan: &Plan,
-    kind: Kind,
-) -> Result<Outcome, Failure> {
+    driver: &WeirDriver,
+    (kind, mut plan): (Kind, Plan),
+    topic: &Topic,
+) -> Result<Told, Failure> {
+    let version = with_progress(context, driver.version()).await?;
+    plan.topic.clone_from(&topic.name);
+    topic.prepare(context, driver, &mut plan).await?;
     let run = Run::new(driver, plan.clone(), Arc::new(RealClock::new()), broker_process(context));
     let tally = run.tally();
     let work = async {
@@ -89,10 +91,11 @@ async fn carry_out<D: Driver>(
             Kind::EndToEnd => run.end_to_end().await,
         }
     };
-    tokio::select! {
-        outcome = work => outcome.map_err(wrong),
+    let outcome = tokio::select! {
+        outcome = work => outcome.map_err(wrong)?,
         () = live::draw(context, &tally, plan.length()) => unreachable!("it draws for ever"),
-    }
+    };
+    Ok(Told { kind, system: (driver.name().to_owned(), version), plan, outcome })
 }
 
 /// A run that was not right says so in large letters: its figures would be worth nothing.
@@ -131,42 +134,60 @@ fn plan(common: &CommonArgs, batches: &BatchArgs, rate: Rate) -> Plan {
 /// Where the records of a run go.
 struct Topic {
     name: String,
-    partitions: i32,
-    flush: Flush,
     is_new: bool,
+    /// Whether it may be there because of us.
+    is_made: Cell<bool>,
 }
 
 impl Topic {
     /// The one that is named, or a new one.
-    async fn find(context: &Context, driver: &impl Driver, args: &CommonArgs) -> Result<Self, Failure> {
-        if let Some(name) = &args.topic {
-            let found = context.client().await?.admin().describe_topic(name).await?;
-            let flush = found.configs.iter().find(|set| set.key == "flush").map(|set| set.value.as_str());
-            let flush = if flush == Some("ack") { Flush::Ack } else { Flush::Os };
-            let partitions = found.partitions.len() as i32;
-            return Ok(Self { name: name.clone(), partitions, flush, is_new: false });
-        }
+    fn new(context: &Context, args: &CommonArgs) -> Self {
         // Two runs at once, or one after another that was killed, do not meet.
-        let name = format!("bench-{}-{}", context.now_ms(), std::process::id());
-        let (partitions, flush) = (args.partitions, args.flush.into());
-        driver.create(&name, partitions, flush).await?;
-        Ok(Self { name, partitions, flush, is_new: true })
+        let own = || format!("bench-{}-{}", context.now_ms(), std::process::id());
+        let name = args.topic.clone().unwrap_or_else(own);
+        Self { name, is_new: args.topic.is_none(), is_made: Cell::new(false) }
     }
 
-    /// Removes it, if it was made for the run.
-    async fn remove(self, driver: &impl Driver) -> Result<(), Failure> {
+    /// Makes it as the plan says, or looks up what it is.
+    async fn prepare(&self, context: &Context, driver: &impl Driver, plan: &mut Plan) -> Result<(), Failure> {
         if self.is_new {
-            driver.delete(&self.name).await?;
+            self.is_made.set(true);
+            return Ok(driver.create(&self.name, plan.partitions, plan.flush).await?);
         }
+        let found = context.client().await?.admin().describe_topic(&self.name).await?;
+        let flush = found.configs.iter().find(|set| set.key == "flush").map(|set| set.value.as_str());
+        plan.flush = if flush == Some("ack") { Flush::Ack } else { Flush::Os };
+        plan.partitions = found.partitions.len() as i32;
         Ok(())
+    }
+
+    /// Removes it, if it was made for the run; says so when that can't be done. A signal cuts it short.
+    async fn remove(&self, driver: &impl Driver, signals: &mut Signals) {
+        if !self.is_made.get() {
+            return;
+        }
+        let name = &self.name;
+        let why = tokio::select! {
+            removed = driver.delete(name) => match removed {
+                Ok(()) => return,
+                Err(error) if error.kind == ErrorKind::TopicNotFound => return,
+                Err(error) => error.message,
+            },
+            _ = signals.next() => "the command was stopped".to_owned(),
+        };
+        print_warning(&format!("topic {name} may be left: {why}; remove it by: weir topic delete {name}"));
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a folder that the user names, not the broker's disk")]
 fn write_file(folder: &Path, name: &str, text: String) -> Result<(), Failure> {
     let path = folder.join(name);
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
-    written.map_err(|error| Failure::failed(format!("--out: can't write {}: {error}", path.display())))
+    let written = std::fs::write(&path, text);
+    written.map_err(|error| cannot_write(&path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("--out: can't write {}: {error}", path.display()))
 }
 
 fn tell(context: &Context, told: &Told, out: Option<&Path>) -> Result<(), Failure> {

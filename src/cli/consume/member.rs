@@ -47,18 +47,37 @@ pub(super) async fn run(context: &Context, args: &ConsumeArgs, group: &str) -> R
         wait_said_at: Some(context.monotonic() + PATIENCE),
         printing: Printing::new(context, args, form, begun),
     };
-    let ended = reading.read_all(&admin, &mut consumer).await;
+    let mut signals = Signals::caught();
+    let ended = reading.read_all(&admin, &mut consumer, &mut signals).await;
     reading.printing.progress.clear();
     let printed = reading.printing.flush();
     // What could not be printed is not done.
     let ended = printed.and(ended)?;
-    consumer.close().await?;
+    let left = tokio::select! {
+        left = consumer.close() => left,
+        // A second one does not wait for the broker.
+        exit = signals.next() => return Ok(exit),
+        () = context.sleep(context.global.timeout) => Err(not_told(group)),
+    };
+    if let Ended::Stopped(exit) = ended {
+        left.unwrap_or_else(|error| print_warning(&in_words(&error)));
+        return Ok(exit);
+    }
+    left?;
     reading.say_end(ended, context.monotonic().saturating_sub(begun));
     match ended {
-        Ended::Stopped(exit) => Ok(exit),
         Ended::Fenced => reading.printing.end().map(|exit| exit.and(Exit::Failed)),
         _ => reading.printing.end(),
     }
+}
+
+/// The broker did not hear that the member goes.
+fn not_told(group: &str) -> Error {
+    let message = format!(
+        "the broker did not answer that the member leaves group '{group}'; others get its partitions when its session is over, \
+         and what was not committed is read again"
+    );
+    Error::new(ErrorKind::TimedOut, message)
 }
 
 /// Where the group begins where it has not read before.
@@ -156,9 +175,13 @@ struct Membership<'a> {
 }
 
 impl Membership<'_> {
-    async fn read_all(&mut self, admin: &Admin, consumer: &mut GroupConsumer) -> Result<Ended, Failure> {
+    async fn read_all(
+        &mut self,
+        admin: &Admin,
+        consumer: &mut GroupConsumer,
+        signals: &mut Signals,
+    ) -> Result<Ended, Failure> {
         let limit = self.args.count.unwrap_or(u64::MAX);
-        let mut signals = Signals::caught();
         while self.printing.records < limit {
             let is_at_end = self.args.exit && self.is_at_end();
             if is_at_end && self.is_settled(admin, consumer).await? {

@@ -51,7 +51,7 @@ impl Batch {
             Body::Sealed(bytes) => restamp(bytes, producer),
             Body::Open(builder) => {
                 let plain_bytes = builder.size_bytes();
-                let built = builder.build(codec, producer);
+                let built = std::mem::take(builder).into_batch(codec, producer);
                 let built = built.expect("it has records, and append has checked their size");
                 if built.len() > plain_bytes.max(batch_bytes_max(&self.topic)) {
                     without_codec(&built)
