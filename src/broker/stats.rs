@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Broker;
+use super::groups::offsets_topic::OFFSETS_TOPIC;
 use super::topics::names::is_internal;
 use crate::base::size::print_bytes;
 use crate::env::process;
@@ -39,6 +40,8 @@ pub enum Problem {
     Stopping,
     /// Partitions take no appends: how many, and the first of them as `topic[partition]`.
     Offline(u64, Vec<String>),
+    /// Groups can't be used, as these partitions of the offsets topic can't be replayed.
+    GroupsDamaged(Vec<i32>),
     /// Free space is below the reserve: appends are refused.
     DiskFull {
         /// Free bytes.
@@ -72,7 +75,7 @@ pub enum Problem {
 impl Problem {
     /// Whether requests fail because of it; otherwise they may do so soon.
     pub fn is_critical(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Offline(..) | Self::DiskFull { .. })
+        matches!(self, Self::Stopping | Self::Offline(..) | Self::GroupsDamaged(_) | Self::DiskFull { .. })
     }
 }
 
@@ -85,6 +88,16 @@ impl fmt::Display for Problem {
                 let plural = if *count == 1 { "" } else { "s" };
                 write!(f, "{count} partition{plural} offline: {}{more}", named.join(", "))?;
                 write!(f, "; `weir topic describe` tells why")
+            }
+            Self::GroupsDamaged(partitions) => {
+                let named: Vec<String> = partitions
+                    .iter()
+                    .take(NAMED_MAX)
+                    .map(|number| format!("{OFFSETS_TOPIC}[{number}]"))
+                    .collect();
+                let more = if partitions.len() > NAMED_MAX { ", ..." } else { "" };
+                write!(f, "groups can't be used, as their log is damaged: {}{more}", named.join(", "))?;
+                write!(f, "; `weir group list` tells why")
             }
             Self::DiskFull { free, reserve } => write!(
                 f,
@@ -155,6 +168,7 @@ impl Broker {
             disk_total_bytes: space.map_or(0, |space| space.total_bytes),
             disk_reserve_bytes: self.store.disk_reserve_bytes(),
             disk_full: self.store.is_full(),
+            group_logs_damaged: self.groups().damaged().len() as u64,
             resident_anon_bytes: resident.anon_bytes,
             resident_file_bytes: resident.file_bytes,
             descriptors,
@@ -215,9 +229,11 @@ impl Broker {
         let is_near = |number: u64, bound: u64| {
             bound > 0 && number.saturating_mul(NEARLY.1) >= bound.saturating_mul(NEARLY.0)
         };
+        let damaged = self.groups().damaged();
         let found = [
             self.refuse_when_stopping().is_err().then_some(Problem::Stopping),
             (state.partitions_offline > 0).then_some(Problem::Offline(state.partitions_offline, offline)),
+            (!damaged.is_empty()).then_some(Problem::GroupsDamaged(damaged)),
             state.disk_full.then_some(Problem::DiskFull { free, reserve }),
             (!state.disk_full && free < reserve.saturating_mul(2))
                 .then_some(Problem::DiskNearlyFull { free, reserve }),

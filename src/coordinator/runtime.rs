@@ -16,7 +16,7 @@ mod load;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -83,6 +83,8 @@ pub struct ShardHost<S: Shard> {
     turn: Mutex<Turn<S>>,
     /// Monotonic time of the next timer.
     next_timer_ms: AtomicU64,
+    /// Whether the last load failed for what the log holds.
+    is_damaged: AtomicBool,
 }
 
 /// What only the command whose turn it is may touch.
@@ -158,7 +160,13 @@ impl<S: Shard> ShardHost<S> {
             unusable: None,
         });
         let (empty, next_timer_ms) = (Box::new(empty), AtomicU64::new(NEVER_MS));
-        Arc::new(Self { partition, clock, listener, budget, empty, turn, next_timer_ms })
+        let is_damaged = AtomicBool::new(false);
+        Arc::new(Self { partition, clock, listener, budget, empty, turn, next_timer_ms, is_damaged })
+    }
+
+    /// Whether its last load failed for what its log holds. Cost: none; loads nothing.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
     }
 
     /// Its log.
@@ -364,6 +372,9 @@ impl<S: Shard> ShardHost<S> {
             return Err(error.clone());
         }
         let loaded = self.load_anew(turn).await;
+        // An offline partition is known as that.
+        let is_damaged = matches!(loaded, Err(LoadError::Read(_) | LoadError::Batch(_)));
+        self.is_damaged.store(is_damaged, Ordering::Relaxed);
         turn.unusable = loaded.as_ref().err().map(|error| Unusable {
             error: error.clone(),
             until: self.clock.monotonic() + pause_after(&mut turn.failures),

@@ -73,6 +73,8 @@ pub struct State {
     pub partitions: u64,
     /// Partitions that take no appends, because of a failed disk or a damaged folder.
     pub partitions_offline: u64,
+    /// Partitions of the offsets topic whose groups can't be used, as what they hold can't be replayed.
+    pub group_logs_damaged: u64,
     /// Bytes of all log files of topics.
     pub log_size_bytes: u64,
     /// Segments of all topics.
@@ -230,6 +232,12 @@ pub static METRICS: &[Metric] = &[
         "Partitions that take no appends, because of a failed disk or a damaged folder.",
     )
     .from(|all, family| family.sample(&[], all.state.partitions_offline)),
+    gauge(
+        "weir_group_logs_damaged",
+        "partitions",
+        "Partitions of the offsets topic whose groups can't be used, as what they hold can't be replayed.",
+    )
+    .from(|all, family| family.sample(&[], all.state.group_logs_damaged)),
     gauge("weir_log_size_bytes", "bytes", "Bytes of the log files of all topics.")
         .from(|all, family| family.sample(&[], all.state.log_size_bytes)),
     gauge("weir_log_segments", "segments", "Segments of the logs of all topics.")

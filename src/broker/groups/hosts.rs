@@ -83,6 +83,13 @@ impl Groups {
         self.hosts.iter().filter_map(OnceCell::get)
     }
 
+    /// Partitions of the offsets topic whose groups can't be used, as what they hold can't be replayed.
+    pub fn damaged(&self) -> Vec<i32> {
+        let hosts =
+            (0..).zip(&self.hosts).filter(|(_, host)| host.get().is_some_and(|host| host.is_damaged()));
+        hosts.map(|(number, _)| number).collect()
+    }
+
     /// The clock of their timers.
     pub(super) fn clock(&self) -> &Arc<AwakeClock> {
         &self.clock

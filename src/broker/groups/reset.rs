@@ -1,5 +1,6 @@
 //! Setting where a group goes on: in all partitions that are named, or in none.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::errors::position_error;
@@ -58,10 +59,13 @@ impl Broker {
             }
         }
         // WHY once more: a topic that was looked at may be gone by now, or another of its name be there.
-        let image = self.image();
+        let (image, mut seen) = (self.image(), HashSet::new());
         let resolved = checked.into_iter().zip(places).map(|(checked, place)| {
             let id = checked?;
             let (topic, id) = find_partition(&image, &place.topic, Some(id.topic_id), id.partition)?;
+            if !seen.insert(id) {
+                return Err(named_twice(place));
+            }
             Ok(place.position(topic, id))
         });
         resolved.map(|place| place.map_err(|error: Error| error.outcome(Outcome::NotWritten))).collect()
@@ -81,6 +85,13 @@ impl Broker {
         let range = ReadError::OutOfRange { offset: *offset, start, end };
         Err(at.read_error_for(range, "set one of these, or leave the partition out"))
     }
+}
+
+/// One of two places of a partition would be told to be set, and not be.
+fn named_twice(place: &OffsetCommit) -> Error {
+    let (topic, partition) = (&place.topic, place.partition);
+    let message = format!("topic '{topic}', partition {partition} stands in the request twice; name it once");
+    Error::new(ErrorKind::InvalidRequest, message).with("topic", topic).with("partition", partition)
 }
 
 /// What is answered where something is wrong: the errors of the wrong places, and a short one for each of the others.

@@ -352,4 +352,10 @@ fn a_broken_offsets_log_hides_its_own_groups_only() {
     }
     let top = served.prints(&["top", "--once"]);
     assert!(top.contains("! partition ") && top.contains("audit"), "{top}");
+    let health = served.run(&["cluster", "health"]);
+    let place = format!("groups can't be used, as their log is damaged: __consumer_offsets[{billing}]");
+    assert!(
+        health.code == 2 && health.out.starts_with("CRITICAL") && health.out.contains(&place),
+        "{health:?}"
+    );
 }

@@ -450,6 +450,13 @@ async fn groups_are_listed_described_reset_and_deleted() {
     let kinds: Vec<_> = changed.iter().map(|one| one.result.as_ref().map_err(|error| error.kind)).collect();
     assert_eq!(kinds, [Err(ErrorKind::InvalidRequest), Err(ErrorKind::PartitionNotFound)]);
     assert_eq!(committed(&client).await, BTreeMap::from([(0, 10), (1, 10)]), "all or nothing");
+    let twice = admin.reset_offsets("g", [(TOPIC, 0, 5), (TOPIC, 0, 6)]).await.unwrap();
+    let told = twice[1].result.as_ref().unwrap_err();
+    assert!(
+        twice[0].result.is_err() && told.message.contains("partition 0 stands in the request twice"),
+        "{told}"
+    );
+    assert_eq!(committed(&client).await, BTreeMap::from([(0, 10), (1, 10)]), "none of both");
     assert!(admin.reset_offsets("g", [(TOPIC, 0, 5)]).await.unwrap()[0].result.is_ok());
     assert_eq!(committed(&client).await, BTreeMap::from([(0, 5), (1, 10)]));
     let deleted = admin.delete_offsets("g", TOPIC, [1]).await.unwrap();
