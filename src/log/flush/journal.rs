@@ -281,16 +281,23 @@ impl Journal {
     }
 
     /// Notes the point of a log that is being opened, durably when the journal did not name the log before: without a name it can't be
-    /// told from a log whose point was lost. Errors: the log is named no more than before.
+    /// told from a log whose point was lost. So too when the log is not as a clean stop left it: somebody put files there, and after a
+    /// crash they would be taken for what this log wrote behind its point. Errors: the log is named no more than before.
     pub fn name(&mut self, log: TopicPartition, point: DurablePoint) -> DiskResult<()> {
-        let is_new = !self.points.contains_key(&log);
+        let before = self.point(&log);
         self.note(&[(log, point)])?;
-        if !is_new {
+        let is_as_before = |before: DurablePoint| {
+            before.clean_crc.is_none() || DurablePoint { clean_crc: None, ..before } == point
+        };
+        if before.is_some_and(is_as_before) {
             return Ok(());
         }
         let synced = self.sync();
         if synced.is_err() {
-            self.points.remove(&log);
+            match before {
+                Some(before) => drop(self.points.insert(log, before)),
+                None => drop(self.points.remove(&log)),
+            }
         }
         synced
     }
@@ -563,6 +570,10 @@ fn load_half(bytes: &[u8]) -> Option<Loaded> {
         (_, true) => LastRun::Clean,
         _ => LastRun::Unclean,
     };
+    if last_run != LastRun::Clean {
+        // WHY: the run that followed that stop may have written behind these points, and what it noted of that may be lost.
+        points.values_mut().for_each(|point| point.clean_crc = None);
+    }
     Some(Loaded { last_run, points, generation, half: None })
 }
 

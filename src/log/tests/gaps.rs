@@ -114,6 +114,35 @@ fn read_on(world: &World, mut next: Offset, max_bytes: usize) -> (Vec<Offset>, V
 }
 
 #[test]
+fn after_a_clean_stop_and_a_power_cut_a_compacted_log_ends_where_something_is_lost() {
+    let config = TopicConfig { cleanup: compact().cleanup, ..small_segments() };
+    let world = fresh(&config);
+    append_numbered(&world, 5);
+    world.flush();
+    assert!(world.store.stop());
+    let again = world.killed(&config, 1);
+    append_numbered(&again, 10);
+    assert!(again.log.size().segment_count > 3);
+    let waiting = again.disk.pending();
+    let pairs = (0..waiting).flat_map(|first| (0..=first).map(move |second| [first, second]));
+    // WHY two: one of them is where the journal says that the log was opened.
+    for lost in pairs {
+        let cut = open(&again.disk.crash(|unit| !lost.contains(&unit), None), &world.clock, &config, 2);
+        let (records, told) = read_on(&cut, 0, 1 << 20);
+        assert_eq!(told, [], "{lost:?} of {waiting} are lost, and what is there is sound");
+        assert!(records.len() >= 5 && records.iter().copied().eq(0..records.len() as Offset), "{records:?}");
+    }
+}
+
+#[test]
+fn segments_put_in_place_stay_as_they_are_after_a_power_cut_soon_after_the_first_opening() {
+    let log = Compacted::new(1);
+    let world = log.open(&compact());
+    let cut = open(&world.disk.crash(|_| false, None), &world.clock, &compact(), 1);
+    assert_eq!(read_on(&cut, 0, 1 << 20), (log.records(), Vec::new()));
+}
+
+#[test]
 fn a_compacted_log_is_read_from_every_offset_and_written_on() {
     let log = Compacted::new(1);
     let world = log.open(&compact());
