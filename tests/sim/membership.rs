@@ -333,7 +333,7 @@ impl World {
     pub(super) fn leave(&mut self, index: usize, keep: bool) -> Stepped {
         let Some(key) = self.members[index].stream else { return Ok(()) };
         self.close_stream(key, Close::Leaves { keep });
-        if self.one_in(2) {
+        if self.one_in(4) {
             self.members[index].lose_connection();
             return self.join(index);
         }

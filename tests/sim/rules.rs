@@ -24,6 +24,16 @@ pub(super) enum SimRule {
 }
 
 impl SimRule {
+    /// Whether a world that notices it is one of hundreds or thousands: runs of fewer leave it out.
+    pub(super) fn is_rare(self) -> bool {
+        let rare = [
+            Self::Group(GroupRule::MatchTopicId),
+            Self::Session(SessionRule::CommitSince),
+            Self::Session(SessionRule::MissWhoStays),
+        ];
+        rare.contains(&self)
+    }
+
     /// Those that this build can take out: those of the group machine and of streams with the feature `fault` only.
     pub(super) fn all() -> Vec<Self> {
         let groups = GroupRule::ALL.into_iter().filter(|_| cfg!(feature = "fault")).map(Self::Group);
