@@ -28,13 +28,15 @@ pub(super) struct KnownTopic {
     fetched_at: Duration,
 }
 
+// WHY another hasher: a lookup for each record, by names that this process gives.
+type ByName = HashMap<Arc<str>, Arc<KnownTopic>, RandomState>;
+
 /// Topics by name, shared by everything that one client made. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Metadata {
     connection: Connection,
     clock: Arc<dyn Clock>,
-    // WHY another hasher: a lookup for each record, by names that this process gives.
-    topics: Arc<RwLock<HashMap<Arc<str>, Arc<KnownTopic>, RandomState>>>,
+    topics: Arc<RwLock<ByName>>,
     /// Held by whoever is asking the broker, so that many waiters ask once.
     asking: Arc<tokio::sync::Mutex<()>>,
 }
